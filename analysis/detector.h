@@ -1,0 +1,98 @@
+// The interface of detectors: observe, advance time, and raise or clear alerts that explain themselves.
+//
+// Detectors run on event time and never read a clock. A detector keeps a fixed-size state per device, plain data that may be
+// copied byte by byte (it goes into checkpoints), and allocates nothing per observation. The same calls in the same order give
+// the same alerts: live, in replay after a crash, and in back-tests. Only the loop's thread calls them.
+#ifndef VEDETTE_ANALYSIS_DETECTOR_H
+#define VEDETTE_ANALYSIS_DETECTOR_H
+
+#include "common/config.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum observation_kind { OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE, OBSERVE_DEAD_LETTER };
+
+// A device is shown what is about it (SUBJECT) and what it sent (PUBLISHER); most are both.
+enum { ROLE_SUBJECT = 1, ROLE_PUBLISHER = 2 };
+
+enum { OBSERVATION_TEXT = 160, FIRMWARE_HASH = 32 };
+
+// Times are Unix microseconds.
+struct observation {
+  enum observation_kind kind;
+  int roles;
+  int32_t device, publisher;
+  int64_t time, received, boot, sequence;
+  int marks;     // storage: 1 historical, 2 no clock, 4 ahead, 8 behind
+  int32_t size;  // REPORT, DEAD_LETTER: bytes
+  int code;      // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER: reason (vedette.v1)
+  int32_t count; // EVENT
+  int64_t until; // CONNECTIVITY: asleep until; 0
+  bool retained; // CONNECTIVITY: seen at subscription, says nothing about when
+  bool will;     // CONNECTIVITY: the broker says it, not the device
+  bool hashed;   // FIRMWARE: `hash` was given
+  uint8_t hash[FIRMWARE_HASH];
+  char text[OBSERVATION_TEXT]; // FIRMWARE: version; EVENT: subject; DEAD_LETTER: detail; valid UTF-8
+};
+
+struct device;
+struct context;
+
+struct detector {
+  const char *name;  // also the kind of its alerts, where it has one
+  size_t state_size; // bytes
+  uint32_t version;  // of the state's layout
+  // Either may be NULL. `state` is the device's.
+  void (*observe)(struct context *context, struct device *device, void *state, const struct observation *observation);
+  void (*advance)(struct context *context, struct device *device, void *state);
+};
+
+extern const struct detector *const detectors[];
+extern const size_t detector_count;
+
+// --- what a detector may ask
+
+const struct config_analysis *context_config(const struct context *context);
+int64_t context_now(const struct context *context);          // everything received before is observed, by all workers
+int64_t context_seeing_since(const struct context *context); // we have seen without a break since
+
+int32_t device_id(const struct device *device);
+const char *device_credential(const struct device *device);
+bool device_critical(const struct device *device);
+const struct device *device_gateway(const struct context *context, const struct device *device); // NULL: none
+const char *device_connectivity(const struct device *device);                                    // as last set
+// The device's firmware release list: -1 the model has none, 0 not in it, 1 in it.
+int device_release(const struct context *context, const struct device *device, const uint8_t *hash);
+
+// --- what a detector may do
+
+enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_MAJOR, SEVERITY_CRITICAL };
+
+// How an alert explains itself (contract). The JSON values are taken over; NULL is left out.
+struct explanation {
+  json_t *observed, *expected, *baseline, *rank;
+  const struct observation *report; // the newest report behind it; NULL: none
+  const char *clears_when;
+};
+
+// Raises the device's alert of this kind, at `at`. While it is live, raising does nothing.
+void alert_raise(struct context *context, struct device *device, const char *kind, enum severity severity, int64_t at,
+                 struct explanation explanation, const char *sentence, ...) __attribute__((format(printf, 7, 8)));
+void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why);
+bool alert_live(const struct device *device, const char *kind);
+
+// Changes the device's connectivity, with its reason; nothing happens when it is that already.
+void connectivity_set(struct context *context, struct device *device, const char *state, int64_t at, const char *reason);
+
+// Rank among the devices of the same model: how many have a larger `value(state of this detector)`. For explanations; walks the
+// fleet.
+json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,
+                         double (*value)(const void *state), const char *unit);
+
+// Seconds of a span of microseconds, for sentences.
+double seconds(int64_t us);
+
+#endif

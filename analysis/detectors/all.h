@@ -1,0 +1,14 @@
+// Every detector there is; docs/detectors.md lists what each needs and does.
+#ifndef VEDETTE_ANALYSIS_DETECTORS_ALL_H
+#define VEDETTE_ANALYSIS_DETECTORS_ALL_H
+
+#include "analysis/detector.h"
+
+extern const struct detector detector_silence;
+extern const struct detector detector_rate;
+extern const struct detector detector_identity;
+extern const struct detector detector_malformed;
+extern const struct detector detector_logins;
+extern const struct detector detector_firmware;
+
+#endif

@@ -1,0 +1,134 @@
+#include "analysis/group.h"
+
+#include "storage/intake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void group_reset(struct group *group) {
+  group->count = 0;
+  group->rows = 0;
+  group->noted_count = 0;
+  group->failed = false;
+  memset(group->seen, 0, sizeof group->seen);
+}
+
+void group_free(struct group *group) {
+  free(group->noted);
+  free((void *)group->order);
+  *group = (struct group){0};
+}
+
+bool group_add(struct group *group, const struct feed_batch *batch) {
+  int64_t rows = (int64_t)batch->rows + batch->others;
+  if (group->count == GROUP_BATCHES || (group->count > 0 && group->rows + rows > GROUP_ROWS)) {
+    return false;
+  }
+  group->batches[group->count++] = *batch;
+  group->rows += rows;
+  return true;
+}
+
+bool group_has_rows(const struct group *group) {
+  return group->rows > 0;
+}
+
+struct list *group_keys(const struct group *group) {
+  struct list *keys = list_new();
+  for (size_t i = 0; keys != NULL && i < group->count; i++) {
+    list_int(keys, intake_batch_key(group->batches[i].feed, group->batches[i].number));
+  }
+  return keys;
+}
+
+static size_t find_batch(const struct group *group, int64_t key) {
+  size_t at = 0;
+  while (at < group->count && intake_batch_key(group->batches[at].feed, group->batches[at].number) != key) {
+    at++;
+  }
+  return at;
+}
+
+static struct noted *append(struct group *group) {
+  if (group->noted_count == group->noted_room) {
+    size_t room = group->noted_room ? group->noted_room * 2 : 1024;
+    struct noted *grown = realloc(group->noted, room * sizeof *grown);
+    if (grown == NULL) {
+      group->failed = true;
+      return NULL;
+    }
+    group->noted = grown;
+    group->noted_room = room;
+  }
+  return &group->noted[group->noted_count++];
+}
+
+void group_note(struct group *group, const struct feed_row *row) {
+  size_t batch = find_batch(group, row->batch);
+  if (batch == group->count) {
+    return;
+  }
+  if (row->kind == FEED_REPORT) {
+    group->seen[batch]++;
+    if (row->size == 0) {
+      return; // a further row of a message
+    }
+  }
+  struct noted *noted = append(group);
+  if (noted == NULL) {
+    return;
+  }
+  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE,
+                                                OBSERVE_DEAD_LETTER};
+  *noted = (struct noted){.batch = batch, .place = group->noted_count};
+  struct observation *o = &noted->observation;
+  o->kind = kinds[row->kind];
+  o->device = row->device;
+  o->publisher = row->publisher;
+  o->time = row->time;
+  o->received = row->received;
+  o->boot = row->boot;
+  o->sequence = row->sequence;
+  o->marks = row->marks;
+  o->size = row->size;
+  o->code = row->code;
+  o->count = row->count;
+  o->until = row->until;
+  o->retained = row->retained;
+  o->will = row->kind == FEED_CONNECTIVITY && strcmp(row->text, "will") == 0;
+  o->hashed = row->hash != NULL;
+  if (row->hash != NULL) {
+    memcpy(o->hash, row->hash, FIRMWARE_HASH);
+  }
+  // Subjects have at most 128 bytes, versions 64; details are ASCII: cutting never splits a character.
+  size_t length = row->text_length < OBSERVATION_TEXT - 1 ? row->text_length : OBSERVATION_TEXT - 1;
+  memcpy(o->text, row->text, length);
+}
+
+static int compare(const void *a, const void *b) {
+  const struct noted *x = *(struct noted *const *)a;
+  const struct noted *y = *(struct noted *const *)b;
+  if (x->batch != y->batch) {
+    return x->batch < y->batch ? -1 : 1;
+  }
+  if (x->observation.received != y->observation.received) {
+    return x->observation.received < y->observation.received ? -1 : 1;
+  }
+  return x->place < y->place ? -1 : 1;
+}
+
+bool group_sort(struct group *group) {
+  if (group->failed) {
+    return false;
+  }
+  struct noted **order = (struct noted **)realloc((void *)group->order, (group->noted_count + 1) * sizeof *order);
+  if (order == NULL) {
+    return false;
+  }
+  group->order = order;
+  for (size_t i = 0; i < group->noted_count; i++) {
+    order[i] = &group->noted[i];
+  }
+  qsort((void *)order, group->noted_count, sizeof *order, compare);
+  return true;
+}

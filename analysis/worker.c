@@ -1,0 +1,622 @@
+// The worker is a machine of phases:
+//
+//   CLOSED → REGISTRY → START → REPLAY ⇄ REPLAY_ROWS → NEXT → ROWS → COMMIT → NEXT … ; REFRESH now and then
+//
+// When the connection is lost, or a commit fails, everything in memory is thrown away: states are loaded from the checkpoint
+// again and the batches analysed since are run again in the recorded order, their effects suppressed.
+#include "analysis/worker.h"
+
+#include "analysis/context.h"
+#include "analysis/group.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LANE = 0, REFRESH_MS = 2000, RETRY_MS = 1000, STOP_MS = 5000 };
+
+enum phase { CLOSED, REGISTRY, START, REPLAY, REPLAY_ROWS, NEXT, REFRESH, ROWS, COMMIT, IDLE };
+
+// How far one feed has been analysed.
+struct clock {
+  int32_t feed;
+  int64_t number, received_to, seeing_since;
+  UT_hash_handle hh;
+};
+
+struct worker {
+  struct loop *loop;
+  struct config_analysis config;
+  struct link *link;
+  struct event *timer;
+  enum phase phase;
+  struct fleet fleet;
+  struct context context;
+  struct clock *clocks;
+  struct group group;
+  struct feed_registry registry;
+  struct feed_start start;
+  struct feed_batches batches;
+  struct feed_rows rows;
+  int64_t step;                          // last that is in memory
+  int64_t committed;                     // last that is in the store
+  int64_t refreshed_us, checkpointed_us; // steady clock
+  bool with_checkpoint;                  // the commit that is under way has one
+  bool stopping;
+  loop_cb stopped;
+  void *stopped_arg;
+  struct worker_stats stats;
+};
+
+static void proceed(struct worker *worker);
+
+static void wait_for(struct worker *worker, uint32_t ms) {
+  struct timeval wait = loop_ms(ms);
+  event_add(worker->timer, &wait);
+}
+
+// --- answers of the store
+
+static void take_device(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, bool critical,
+                        void *arg) {
+  struct worker *worker = arg;
+  if (fleet_put(&worker->fleet, id, credential, model, gateway, active, critical) == NULL) {
+    log_error("out of memory for the registry", "device=%" PRId32, id);
+  }
+}
+
+static void take_release(int32_t model, const uint8_t *hash, void *arg) {
+  struct worker *worker = arg;
+  if (!fleet_add_release(&worker->fleet, model, hash)) {
+    log_error("out of memory for firmware releases", "model=%" PRId32, model);
+  }
+}
+
+static struct clock *clock_of(struct worker *worker, int32_t feed) {
+  struct clock *clock = NULL;
+  HASH_FIND_INT(worker->clocks, &feed, clock);
+  if (clock == NULL && (clock = calloc(1, sizeof *clock)) != NULL) {
+    clock->feed = feed;
+    HASH_ADD_INT(worker->clocks, feed, clock);
+  }
+  return clock;
+}
+
+static void take_clock(int32_t feed, int64_t number, int64_t received_to, int64_t seeing_since, void *arg) {
+  struct clock *clock = clock_of(arg, feed);
+  if (clock != NULL) {
+    clock->number = number;
+    clock->received_to = received_to;
+    clock->seeing_since = seeing_since;
+  }
+}
+
+static void take_state(int32_t id, const uint8_t *state, size_t size, void *arg) {
+  struct worker *worker = arg;
+  struct device *device = fleet_find(&worker->fleet, id);
+  if (device != NULL && size == fleet_state_size() && (uint32_t)worker->start.version == fleet_state_version()) {
+    memcpy(device->state, state, size);
+  }
+}
+
+static void take_connectivity(int32_t id, const char *state, void *arg) {
+  struct worker *worker = arg;
+  struct device *device = fleet_find(&worker->fleet, id);
+  if (device != NULL) {
+    device->connectivity = connectivity_name(state);
+  }
+}
+
+static void take_alert(int32_t id, const char *kind, void *arg) {
+  struct worker *worker = arg;
+  struct device *device = fleet_find(&worker->fleet, id);
+  int number = kind_number(kind);
+  if (device != NULL && number >= 0) {
+    device->live |= 1U << number;
+  }
+}
+
+static void take_batch(const struct feed_batch *batch, void *arg) {
+  struct worker *worker = arg;
+  struct clock *clock = NULL;
+  HASH_FIND_INT(worker->clocks, &batch->feed, clock);
+  int64_t expected = clock ? clock->number + 1 : 1;
+  for (size_t i = 0; i < worker->group.count; i++) {
+    if (worker->group.batches[i].feed == batch->feed) {
+      expected = worker->group.batches[i].number + 1;
+    }
+  }
+  // A hole is a batch in flight. In replay the recorded order is followed as it is; a retired feed has no clock left.
+  if (batch->step != 0 || batch->number == expected || batch->retired) {
+    group_add(&worker->group, batch);
+  }
+}
+
+static void take_row(const struct feed_row *row, void *arg) {
+  struct worker *worker = arg;
+  group_note(&worker->group, row);
+}
+
+// --- analysing
+
+// Event time is where the slowest live worker stands; we see since the last of them began to.
+static void advance_time(struct worker *worker) {
+  struct clock *clock;
+  struct clock *next;
+  int64_t now = INT64_MAX;
+  int64_t since = 0;
+  HASH_ITER(hh, worker->clocks, clock, next) {
+    now = clock->received_to < now ? clock->received_to : now;
+    since = clock->seeing_since > since ? clock->seeing_since : since;
+  }
+  if (now != INT64_MAX) {
+    context_advance(&worker->context, now, since);
+  }
+}
+
+static void tell_loss(struct worker *worker, const struct feed_batch *batch) {
+  struct device *self = fleet_find(&worker->fleet, 0);
+  int64_t records = batch->next_record - batch->first_record;
+  if (self == NULL || batch->kind != 'l') {
+    return;
+  }
+  alert_raise(&worker->context, self, "records lost", SEVERITY_CRITICAL, batch->received_to,
+              (struct explanation){.observed = json_pack("{s:I, s:i, s:I}", "records", (json_int_t)records, "feed",
+                                                         (int)batch->feed, "first_record", (json_int_t)batch->first_record),
+                                   .expected = json_pack("{s:i}", "records", 0),
+                                   .baseline = json_pack("{s:s}", "of", "fixed rule: what is journaled is stored"),
+                                   .clears_when = "a person acknowledges it"},
+              "At least %" PRId64 " journaled messages of feed %" PRId32
+              " can no longer be stored: the journal that held them is gone.",
+              records, batch->feed);
+}
+
+static void check_rows(struct worker *worker, const struct feed_batch *batch, int32_t seen) {
+  struct device *self = fleet_find(&worker->fleet, 0);
+  if (seen == batch->rows || self == NULL) {
+    return;
+  }
+  log_error("a batch's rows do not add up", "feed=%" PRId32 " batch=%" PRId64 " rows=%" PRId32 " seen=%" PRId32, batch->feed,
+            batch->number, batch->rows, seen);
+  alert_raise(
+      &worker->context, self, "rows missing", SEVERITY_CRITICAL, batch->received_to,
+      (struct explanation){.observed = json_pack("{s:i}", "rows", (int)seen),
+                           .expected = json_pack("{s:i}", "rows", (int)batch->rows),
+                           .baseline = json_pack("{s:s}", "of", "fixed rule: a batch has the rows that its worker counted"),
+                           .clears_when = "a person acknowledges it"},
+      "Batch %" PRId64 " of feed %" PRId32 " has %" PRId32 " rows, its worker counted %" PRId32 ".", batch->number, batch->feed,
+      seen, batch->rows);
+}
+
+static void pass_clock(struct worker *worker, const struct feed_batch *batch) {
+  struct clock *clock = clock_of(worker, batch->feed);
+  if (clock == NULL) {
+    return;
+  }
+  clock->number = batch->number;
+  if (batch->retired) {
+    HASH_DEL(worker->clocks, clock); // it holds time back no longer
+    free(clock);
+    return;
+  }
+  clock->received_to = batch->received_to;
+  clock->seeing_since = batch->seeing_since;
+}
+
+// Shows the group to the detectors, batch by batch. False when memory ran out.
+static bool analyse(struct worker *worker, bool replay) {
+  struct group *group = &worker->group;
+  size_t at = 0;
+  if (!group_sort(group)) {
+    return false;
+  }
+  worker->context.suppressed = replay;
+  for (size_t i = 0; i < group->count; i++) {
+    for (; at < group->noted_count && group->order[at]->batch == i; at++) {
+      context_observe(&worker->context, &group->order[at]->observation);
+      worker->stats.reports += group->order[at]->observation.kind == OBSERVE_REPORT && !replay;
+    }
+    tell_loss(worker, &group->batches[i]);
+    check_rows(worker, &group->batches[i], group->seen[i]);
+    pass_clock(worker, &group->batches[i]);
+    advance_time(worker);
+    worker->step = replay ? group->batches[i].step : worker->step + 1;
+    group->batches[i].step = worker->step;
+  }
+  worker->stats.observations += group->noted_count;
+  return true;
+}
+
+// --- committing
+
+// The lists of one commit.
+enum {
+  STEPS,
+  FEEDS,
+  NUMBERS,
+  SEEN,
+  ACTIONS,
+  DEVICES,
+  KINDS,
+  SEVERITIES,
+  TIMES,
+  SENTENCES,
+  EXPLANATIONS,
+  CHANGED,
+  CHANGE_TIMES,
+  CHANGE_STATES,
+  CHANGE_REASONS,
+  STATE_DEVICES,
+  STATES,
+  CLOCK_FEEDS,
+  CLOCK_NUMBERS,
+  CLOCK_RECEIVED,
+  CLOCK_SEEING,
+  LISTS
+};
+
+static void list_steps(struct worker *worker, struct list **lists) {
+  for (size_t i = 0; i < worker->group.count; i++) {
+    const struct feed_batch *batch = &worker->group.batches[i];
+    list_int(lists[STEPS], batch->step);
+    list_int(lists[FEEDS], batch->feed);
+    list_int(lists[NUMBERS], batch->number);
+    list_int(lists[SEEN], worker->group.seen[i]);
+  }
+}
+
+static void list_effects(struct worker *worker, struct list **lists) {
+  for (size_t i = 0; i < worker->context.count; i++) {
+    const struct effect *effect = &worker->context.effects[i];
+    if (effect->kind == EFFECT_CONNECTIVITY) {
+      list_int(lists[CHANGED], effect->device);
+      list_int(lists[CHANGE_TIMES], effect->at);
+      list_text(lists[CHANGE_STATES], effect->name);
+      list_text(lists[CHANGE_REASONS], effect->sentence);
+      continue;
+    }
+    worker->stats.alerts_raised += effect->kind == EFFECT_RAISE;
+    worker->stats.alerts_cleared += effect->kind == EFFECT_CLEAR;
+    list_text(lists[ACTIONS], effect->kind == EFFECT_RAISE ? "raise" : "clear");
+    list_int(lists[DEVICES], effect->device);
+    list_text(lists[KINDS], effect->name);
+    list_text(lists[SEVERITIES], severity_name(effect->severity));
+    list_int(lists[TIMES], effect->at);
+    list_text(lists[SENTENCES], effect->sentence);
+    list_text(lists[EXPLANATIONS], effect->explanation);
+  }
+}
+
+static void list_states(struct worker *worker, struct list **lists) {
+  struct device *device;
+  struct device *next;
+  struct clock *clock;
+  struct clock *next_clock;
+  HASH_ITER(hh, worker->fleet.devices, device, next) {
+    if (device->dirty) {
+      list_int(lists[STATE_DEVICES], device->id);
+      list_bytes(lists[STATES], device->state, fleet_state_size());
+      device->dirty = false; // should the commit fail, everything is loaded anew
+    }
+  }
+  HASH_ITER(hh, worker->clocks, clock, next_clock) {
+    list_int(lists[CLOCK_FEEDS], clock->feed);
+    list_int(lists[CLOCK_NUMBERS], clock->number);
+    list_int(lists[CLOCK_RECEIVED], clock->received_to);
+    list_int(lists[CLOCK_SEEING], clock->seeing_since);
+  }
+}
+
+static struct script *build_commit(struct worker *worker) {
+  struct list *lists[LISTS];
+  struct script *script = NULL;
+  bool whole = true;
+  for (size_t i = 0; i < LISTS; i++) {
+    lists[i] = list_new();
+    whole &= lists[i] != NULL;
+  }
+  int64_t now = clock_steady_us();
+  worker->with_checkpoint = worker->stopping || now - worker->checkpointed_us > (int64_t)worker->config.checkpoint_s * 1000000;
+  if (whole) {
+    list_steps(worker, lists);
+    list_effects(worker, lists);
+    if (worker->with_checkpoint) {
+      list_states(worker, lists);
+    }
+    struct feed_commit commit = {.lane = LANE,
+                                 .steps = lists[STEPS],
+                                 .feeds = lists[FEEDS],
+                                 .numbers = lists[NUMBERS],
+                                 .rows = lists[SEEN],
+                                 .alert_actions = lists[ACTIONS],
+                                 .alert_devices = lists[DEVICES],
+                                 .alert_kinds = lists[KINDS],
+                                 .alert_severities = lists[SEVERITIES],
+                                 .alert_times = lists[TIMES],
+                                 .alert_sentences = lists[SENTENCES],
+                                 .alert_explanations = lists[EXPLANATIONS],
+                                 .step = worker->step,
+                                 .change_devices = lists[CHANGED],
+                                 .change_times = lists[CHANGE_TIMES],
+                                 .change_states = lists[CHANGE_STATES],
+                                 .change_reasons = lists[CHANGE_REASONS],
+                                 .checkpoint = worker->step,
+                                 .version = (int32_t)fleet_state_version(),
+                                 .state_devices = lists[STATE_DEVICES],
+                                 .states = worker->with_checkpoint ? lists[STATES] : NULL,
+                                 .clock_feeds = lists[CLOCK_FEEDS],
+                                 .clock_numbers = lists[CLOCK_NUMBERS],
+                                 .clock_received = lists[CLOCK_RECEIVED],
+                                 .clock_seeing = lists[CLOCK_SEEING]};
+    script = feed_commit(&commit);
+  }
+  for (size_t i = 0; i < LISTS; i++) {
+    list_free(lists[i]);
+  }
+  return script;
+}
+
+// --- the machine
+
+static void forget(struct worker *worker) {
+  struct clock *clock;
+  struct clock *next;
+  HASH_ITER(hh, worker->clocks, clock, next) {
+    HASH_DEL(worker->clocks, clock);
+    free(clock);
+  }
+  context_settle(&worker->context);
+  worker->context.now = worker->context.seeing_since = worker->context.swept = 0;
+  fleet_clear(&worker->fleet);
+  group_reset(&worker->group);
+}
+
+static void on_done(const struct link_result *result, void *arg);
+
+static void run(struct worker *worker, enum phase phase, struct script *script) {
+  worker->phase = phase;
+  if (!link_run(worker->link, script, on_done, worker)) {
+    log_error("a script cannot be run; trying again", "phase=%d", (int)phase);
+    worker->phase = CLOSED;
+    wait_for(worker, RETRY_MS);
+  }
+}
+
+// Everything from the start: the registry, the checkpoint, the replay.
+static void begin(struct worker *worker) {
+  forget(worker);
+  snprintf(worker->registry.snapshot, sizeof worker->registry.snapshot, "0");
+  run(worker, REGISTRY, feed_registry(&worker->registry));
+}
+
+static void ask_rows(struct worker *worker, enum phase phase) {
+  if (!group_has_rows(&worker->group)) {
+    worker->phase = phase;
+    proceed(worker);
+    return;
+  }
+  struct list *keys = group_keys(&worker->group);
+  run(worker, phase, keys ? feed_rows(keys, &worker->rows) : NULL);
+  list_free(keys);
+}
+
+static void ask_next(struct worker *worker) {
+  int64_t now = clock_steady_us();
+  group_reset(&worker->group);
+  if (now - worker->refreshed_us > (int64_t)REFRESH_MS * 1000) {
+    run(worker, REFRESH, feed_registry(&worker->registry));
+  } else if (worker->stopping) {
+    run(worker, COMMIT, build_commit(worker));
+  } else {
+    run(worker, NEXT, feed_next(LANE, GROUP_BATCHES, &worker->batches));
+  }
+}
+
+static void started(struct worker *worker) {
+  bool usable = worker->start.checkpoint == 0 || (uint32_t)worker->start.version == fleet_state_version();
+  if (!usable) {
+    log_warn("detector states are of another version: detectors learn anew", "theirs=%" PRId32 " ours=%" PRIu32,
+             worker->start.version, fleet_state_version());
+  }
+  worker->step = worker->start.checkpoint;
+  worker->committed = worker->start.committed;
+  worker->checkpointed_us = clock_steady_us();
+  worker->stats.replaying = worker->step < worker->committed;
+  log_info("feed opened", "checkpoint=%" PRId64 " committed=%" PRId64 " devices=%u", worker->step, worker->committed,
+           HASH_COUNT(worker->fleet.devices));
+  run(worker, REPLAY, feed_replay(LANE, worker->step, GROUP_BATCHES, &worker->batches));
+}
+
+// The replay has caught up. What the store says is live is live, whatever the replay (with today's registry) came to.
+static void go_live(struct worker *worker) {
+  struct device *device;
+  struct device *next;
+  worker->stats.replaying = false;
+  HASH_ITER(hh, worker->fleet.devices, device, next) {
+    device->live = 0;
+  }
+  worker->step = worker->committed;
+  run(worker, REFRESH, feed_live(&worker->start));
+}
+
+static void took_replay(struct worker *worker) {
+  if (worker->group.count == 0) {
+    go_live(worker);
+  } else {
+    ask_rows(worker, REPLAY_ROWS);
+  }
+}
+
+static void finish_stop(struct worker *worker) {
+  loop_cb stopped = worker->stopped;
+  worker->stopped = NULL;
+  if (stopped != NULL) {
+    stopped(worker->stopped_arg);
+  }
+}
+
+static void was_committed(struct worker *worker) {
+  worker->committed = worker->step;
+  worker->stats.batches += worker->group.count;
+  if (worker->with_checkpoint) {
+    worker->checkpointed_us = clock_steady_us();
+  }
+  context_settle(&worker->context);
+  if (worker->stopping) {
+    finish_stop(worker);
+  } else {
+    ask_next(worker);
+  }
+}
+
+// Goes on after the present phase is done.
+static void proceed(struct worker *worker) {
+  switch (worker->phase) {
+  case REGISTRY:
+    worker->refreshed_us = clock_steady_us();
+    fleet_put(&worker->fleet, 0, "vedette", 0, 0, false, false);
+    run(worker, START, feed_start(LANE, &worker->start));
+    return;
+  case START: started(worker); return;
+  case REPLAY: took_replay(worker); return;
+  case REPLAY_ROWS:
+    if (!analyse(worker, true)) {
+      abort();
+    }
+    group_reset(&worker->group);
+    run(worker, REPLAY, feed_replay(LANE, worker->step, GROUP_BATCHES, &worker->batches));
+    return;
+  case REFRESH:
+    worker->refreshed_us = clock_steady_us();
+    ask_next(worker);
+    return;
+  case NEXT:
+    if (worker->group.count > 0) {
+      ask_rows(worker, ROWS);
+    } else {
+      worker->phase = IDLE;
+      wait_for(worker, worker->config.poll_ms);
+    }
+    return;
+  case ROWS:
+    if (!analyse(worker, false)) {
+      abort();
+    }
+    run(worker, COMMIT, build_commit(worker));
+    return;
+  case COMMIT: was_committed(worker); return;
+  default: return;
+  }
+}
+
+static void on_done(const struct link_result *result, void *arg) {
+  struct worker *worker = arg;
+  char quoted[300];
+  if (result->outcome == LINK_LOST) {
+    return; // on_down follows
+  }
+  if (result->outcome == LINK_FAILED) {
+    log_error("the store refuses a step; starting from the checkpoint", "phase=%d sqlstate=%s error=%s", (int)worker->phase,
+              result->sqlstate, log_quote(quoted, sizeof quoted, result->message));
+    worker->phase = CLOSED;
+    wait_for(worker, RETRY_MS);
+    return;
+  }
+  proceed(worker);
+}
+
+static void on_up(void *arg) {
+  struct worker *worker = arg;
+  worker->stats.connected = true;
+  begin(worker);
+}
+
+static void on_down(void *arg) {
+  struct worker *worker = arg;
+  worker->stats.connected = false;
+  worker->phase = CLOSED;
+  event_del(worker->timer);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+  struct worker *worker = arg;
+  (void)fd;
+  (void)what;
+  if (!link_is_idle(worker->link)) {
+    return;
+  }
+  if (worker->phase == CLOSED) {
+    begin(worker);
+  } else {
+    ask_next(worker);
+  }
+}
+
+static void on_stop_late(evutil_socket_t fd, short what, void *arg) {
+  (void)fd;
+  (void)what;
+  finish_stop(arg);
+}
+
+struct worker *worker_new(struct loop *loop, const struct config *config) {
+  char conninfo[1024];
+  struct worker *worker = calloc(1, sizeof *worker);
+  if (worker == NULL || !config_conninfo(&config->store, "vedette_analysis", conninfo, sizeof conninfo)) {
+    free(worker);
+    return NULL;
+  }
+  worker->loop = loop;
+  worker->config = config->analysis;
+  worker->context = (struct context){.config = &worker->config, .fleet = &worker->fleet};
+  worker->registry = (struct feed_registry){.device = take_device, .release = take_release, .arg = worker};
+  worker->start = (struct feed_start){
+      .feed = take_clock, .state = take_state, .connectivity = take_connectivity, .live_alert = take_alert, .arg = worker};
+  worker->batches = (struct feed_batches){.batch = take_batch, .arg = worker};
+  worker->rows = (struct feed_rows){.row = take_row, .arg = worker};
+  worker->timer = evtimer_new(loop_base(loop), on_timer, worker);
+  struct link_events events = {.up = on_up, .down = on_down, .arg = worker};
+  worker->link = link_new(loop, conninfo, "vedette-analysis", &events);
+  if (worker->timer == NULL || worker->link == NULL) {
+    worker_free(worker);
+    return NULL;
+  }
+  return worker;
+}
+
+void worker_free(struct worker *worker) {
+  if (worker == NULL) {
+    return;
+  }
+  link_free(worker->link);
+  forget(worker);
+  context_free(&worker->context);
+  group_free(&worker->group);
+  if (worker->timer != NULL) {
+    event_free(worker->timer);
+  }
+  free(worker);
+}
+
+void worker_stop(struct worker *worker, loop_cb done, void *arg) {
+  struct timeval limit = loop_ms(STOP_MS);
+  worker->stopping = true;
+  worker->stopped = done;
+  worker->stopped_arg = arg;
+  bool waiting = event_base_once(loop_base(worker->loop), -1, EV_TIMEOUT, on_stop_late, worker, &limit) == 0;
+  if (!waiting || !worker->stats.connected) {
+    finish_stop(worker);
+  } else if (worker->phase == IDLE && link_is_idle(worker->link)) {
+    event_del(worker->timer);
+    ask_next(worker);
+  }
+}
+
+struct worker_stats worker_stats(const struct worker *worker) {
+  struct worker_stats stats = worker->stats;
+  stats.step = worker->committed;
+  stats.now = worker->context.now;
+  stats.devices = HASH_COUNT(worker->fleet.devices);
+  return stats;
+}

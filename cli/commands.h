@@ -1,0 +1,29 @@
+// The commands, one function each; what they take and give is in cli/cli.h.
+#ifndef VEDETTE_CLI_COMMANDS_H
+#define VEDETTE_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+#define COMMAND(name) int name(struct cli *cli, const struct command *command, int argc, char **argv)
+
+COMMAND(alert_list);
+COMMAND(alert_show);
+COMMAND(config_check);
+COMMAND(device_add);
+COMMAND(device_export);
+COMMAND(device_import);
+COMMAND(device_list);
+COMMAND(device_show);
+COMMAND(firmware_add);
+COMMAND(firmware_import);
+COMMAND(firmware_list);
+COMMAND(migrate);
+COMMAND(status);
+COMMAND(tail);
+COMMAND(version);
+COMMAND(worker_list);
+COMMAND(worker_retire);
+
+#undef COMMAND
+
+#endif

@@ -1,0 +1,176 @@
+// `vedette`, the operator's command: finds the command that is asked for and runs it.
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+
+static const struct command commands[] = {
+    {"status", NULL, "", "Show how the installation is doing: workers, devices, reports, dead letters, alerts, gaps.", NULL,
+     status},
+    {"tail", NULL, "", "Show reports and alerts as they are committed, until Ctrl-C.",
+     "Without --alerts or --reports both are shown. With --json: one object a line.", tail},
+    {"device", "list", "", "List registered devices by credential.", NULL, device_list},
+    {"device", "show", "CREDENTIAL", "Show one device: what is registered, what it said last, its open alerts.", NULL,
+     device_show},
+    {"device", "add", "CREDENTIAL", "Register one device.",
+     "CREDENTIAL is the common name of the device's certificate: UTF-8 without / + # and control characters, at most 128 bytes.\n"
+     "A model or owner that is not known yet is made.",
+     device_add},
+    {"device", "import", "FILE|-", "Register or change many devices from a CSV file.",
+     "Header: credential,model,firmware,region,time_zone,site,gateway,owner,critical\n"
+     "One device a line, fields quoted as in RFC 4180, at most 64 KiB a line. A device that is known is changed to what the "
+     "line\n"
+     "says; an empty field clears the value (time_zone: UTC, critical: no). A line with an error is named and left out, the "
+     "rest\n"
+     "goes in, all at once; the exit code is then 1.",
+     device_import},
+    {"device", "export", "[FILE]", "Write all devices as CSV, in the form that import reads.", NULL, device_export},
+    {"firmware", "list", "", "List the known firmware images.", NULL, firmware_list},
+    {"firmware", "add", "MODEL VERSION SHA256", "Make a firmware image known.",
+     "SHA256 is the SHA-256 of the image, 64 hexadecimal digits. A model is judged once it has at least one known image.",
+     firmware_add},
+    {"firmware", "import", "FILE|-", "Make many firmware images known, from a CSV file.",
+     "Header: model,version,image_hash\nModels that are not known yet are made. A line with an error is named and left out.",
+     firmware_import},
+    {"alert", "list", "", "List alerts, newest first.", "Without --state: open and acknowledged ones.", alert_list},
+    {"alert", "show", "ID", "Show what an alert is about: observed, expected, the evidence, what would clear it, its timeline.",
+     NULL, alert_show},
+    {"worker", "list", "", "List ingest workers and their journals.", NULL, worker_list},
+    {"worker", "retire", "NAME", "Retire an ingest worker that will not come back.",
+     "Its journal is closed in the store: records that were acknowledged to devices and are not stored yet count as lost, the\n"
+     "worker can store nothing more with that journal, and analysis no longer waits for it. There is no way back.",
+     worker_retire},
+    {"migrate", NULL, "", "Bring the database to this version.",
+     "Runs the migrations that this program carries, each in a transaction of its own, as role vedette_admin.", migrate},
+    {"config", "check", "", "Check the configuration file.", NULL, config_check},
+    {"version", NULL, "", "Show the version.", NULL, version},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void show_usage(void) {
+  puts("usage: vedette [--config FILE] [--json] COMMAND …\n\ncommands:");
+  for (size_t i = 0; i < COMMANDS; i++) {
+    const struct command *command = &commands[i];
+    int width = printf("  %s%s%s", command->group, command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "");
+    printf("%*s%s\n", 19 - width, "", command->summary);
+  }
+  puts("\n`vedette COMMAND --help` tells more about one. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.");
+}
+
+// Lists the verbs of a group in one line.
+static int refuse_verb(struct cli *cli, const char *group, const char *word) {
+  const char *verbs[COMMANDS];
+  char list[128] = "";
+  size_t count = 0;
+  for (size_t i = 0; i < COMMANDS; i++) {
+    if (strcmp(commands[i].group, group) == 0) {
+      size_t used = strlen(list);
+      (void)snprintf(list + used, sizeof list - used, "%s%s", count > 0 ? ", " : "", commands[i].verb);
+      verbs[count++] = commands[i].verb;
+    }
+  }
+  if (word == NULL) {
+    return cli_fail(cli, CLI_WRONG, "vedette %s needs one of: %s", group, list);
+  }
+  const char *near = options_nearest(word, verbs, count);
+  return near != NULL ? cli_fail(cli, CLI_WRONG, "unknown command '%s %s', did you mean '%s %s'?", group, word, group, near)
+                      : cli_fail(cli, CLI_WRONG, "unknown command '%s %s'; vedette %s has: %s", group, word, group, list);
+}
+
+static int refuse_group(struct cli *cli, const char *word) {
+  const char *groups[COMMANDS];
+  for (size_t i = 0; i < COMMANDS; i++) {
+    groups[i] = commands[i].group;
+  }
+  const char *near = options_nearest(word, groups, COMMANDS);
+  return near != NULL ? cli_fail(cli, CLI_WRONG, "unknown command '%s', did you mean '%s'?", word, near)
+                      : cli_fail(cli, CLI_WRONG, "unknown command '%s'; see vedette --help", word);
+}
+
+static void show_group(const char *group) {
+  printf("usage: vedette %s COMMAND …\n\ncommands:\n", group);
+  for (size_t i = 0; i < COMMANDS; i++) {
+    if (strcmp(commands[i].group, group) == 0) {
+      printf("  %-8s %s\n", commands[i].verb, commands[i].summary);
+    }
+  }
+}
+
+static bool asks_help(const char *word) {
+  return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+// Runs the command whose words start at argv[0].
+static int dispatch(struct cli *cli, int argc, char **argv) {
+  bool group_there = false;
+  for (size_t i = 0; i < COMMANDS; i++) {
+    const struct command *command = &commands[i];
+    if (strcmp(command->group, argv[0]) != 0) {
+      continue;
+    }
+    group_there = true;
+    if (command->verb == NULL) {
+      return command->run(cli, command, argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(command->verb, argv[1]) == 0) {
+      return command->run(cli, command, argc - 2, argv + 2);
+    }
+  }
+  if (!group_there) {
+    return refuse_group(cli, argv[0]);
+  }
+  if (argc > 1 && asks_help(argv[1])) {
+    show_group(argv[0]);
+    return CLI_FINE;
+  }
+  return refuse_verb(cli, argv[0], argc > 1 ? argv[1] : NULL);
+}
+
+// Reads what stands before the command, then runs it.
+static int run(struct cli *cli, int argc, char **argv) {
+  static const char *const globals[] = {"config", "json", "no-color", "help", "version"};
+  static char *const version_words[] = {"version"};
+  bool help = false;
+  int at = 1;
+  while (at < argc && argv[at][0] == '-') {
+    if (strcmp(argv[at], "--version") == 0) {
+      return dispatch(cli, 1, (char **)version_words);
+    }
+    int taken = options_global(cli, argc, argv, at, &help);
+    if (taken < 0) {
+      return cli->code;
+    }
+    if (taken == 0) {
+      const char *near = options_nearest(argv[at] + strspn(argv[at], "-"), globals, sizeof globals / sizeof globals[0]);
+      return cli_fail(cli, CLI_WRONG, "unknown option '%s'%s%s%s; see vedette --help", argv[at],
+                      near != NULL ? ", did you mean --" : "", near != NULL ? near : "", near != NULL ? "?" : "");
+    }
+    at += taken;
+  }
+  if (help || (at < argc && strcmp(argv[at], "help") == 0 && at + 1 == argc)) {
+    show_usage();
+    return CLI_FINE;
+  }
+  if (at >= argc) {
+    return cli_fail(cli, CLI_WRONG, "which command? vedette --help lists them");
+  }
+  return dispatch(cli, argc - at, argv + at);
+}
+
+int main(int argc, char **argv) {
+  struct cli cli = {0};
+  if (setlocale(LC_CTYPE, "C.UTF-8") == NULL) { // widths of characters; everything here is UTF-8 whatever the terminal says
+    (void)setlocale(LC_CTYPE, "");
+  }
+  tzset();
+  int code = run(&cli, argc, argv);
+  if (code == CLI_FINE && !cli_flush(&cli)) {
+    code = CLI_FAILED;
+  }
+  config_free(cli.config);
+  return code;
+}

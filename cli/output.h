@@ -1,0 +1,42 @@
+// Rows for people and for programs. A result's column names are the keys in JSON; as headings their underscores become spaces,
+// and a name that ends in `_s` holds seconds, shown as a length of time. What is shown to people is escaped (cli/text.h).
+#ifndef VEDETTE_CLI_OUTPUT_H
+#define VEDETTE_CLI_OUTPUT_H
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "cli/cli.h"
+
+// One field as JSON: number, boolean, nested JSON, RFC 3339 time or text, after its type in the database. A new reference.
+json_t *output_value(const PGresult *result, int row, int column);
+
+// One row as an object, all rows as an array of objects. New references; NULL without memory.
+json_t *output_row(const PGresult *result, int row);
+json_t *output_rows(const PGresult *result);
+
+// Writes `value`, indented, and drops the reference. Returns the exit code.
+int output_json(struct cli *cli, json_t *value);
+
+// Writes `value` on one line, at once, and drops the reference. Returns the exit code.
+int output_json_line(struct cli *cli, json_t *value);
+
+// Writes a table with a heading, or the sentence `none` when there are no rows.
+void output_table(const struct cli *cli, const PGresult *result, const char *none);
+
+// output_json of all rows, or output_table. Returns the exit code. The result stays the caller's.
+int output_result(struct cli *cli, const PGresult *result, const char *none);
+
+// A field as a person reads it, escaped. To be freed.
+char *output_text(const PGresult *result, int row, int column);
+
+// Writes `text` in bold where colours are wanted.
+void output_title(const struct cli *cli, const char *text);
+
+// Writes escaped text, coloured when it is one of the words that mean good or bad.
+void output_word(const struct cli *cli, const char *text);
+
+// Writes a JSON value for people behind its name: on the same line, or on lines of its own, indented.
+void output_nested(const json_t *value, int indent);
+
+#endif

@@ -1,0 +1,319 @@
+#include "common/config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+enum { FILE_LIMIT = 256 * 1024 }; // bytes; ours has about 2,000
+
+enum kind { TEXT, NAME, PATH, HOST, UINT32, PORT, REAL };
+
+// One row a setting: where it stands in the file, what it is, where it goes, its bounds, its default. `preset` NULL: must be
+// given;
+// "": may be absent.
+struct setting {
+  const char *field;
+  enum kind kind;
+  size_t offset;
+  double least, most;
+  const char *preset;
+};
+
+#define AT(member) offsetof(struct config, member)
+static const struct setting settings[] = {
+    {"store.host", HOST, AT(store.host), 0, 0, NULL},
+    {"store.port", PORT, AT(store.port), 1, 65535, "5432"},
+    {"store.database", TEXT, AT(store.database), 0, 0, "vedette"},
+    {"store.ca", PATH, AT(store.ca), 0, 0, ""},
+    {"store.certificate", PATH, AT(store.certificate), 0, 0, ""},
+    {"store.key", PATH, AT(store.key), 0, 0, ""},
+    {"broker.host", TEXT, AT(broker.host), 0, 0, NULL},
+    {"broker.port", PORT, AT(broker.port), 1, 65535, "8884"},
+    {"broker.ca", PATH, AT(broker.ca), 0, 0, NULL},
+    {"broker.certificate", PATH, AT(broker.certificate), 0, 0, NULL},
+    {"broker.key", PATH, AT(broker.key), 0, 0, NULL},
+    {"ingest.worker", NAME, AT(ingest.worker), 0, 0, NULL},
+    {"ingest.share", NAME, AT(ingest.share), 0, 0, "vedette"},
+    {"ingest.journal.folder", PATH, AT(ingest.journal.folder), 0, 0, NULL},
+    {"ingest.journal.segment_mib", UINT32, AT(ingest.journal.segment_mib), 1, 1024, "64"},
+    {"ingest.journal.high_mib", UINT32, AT(ingest.journal.high_mib), 4, 1 << 24, "16384"},
+    {"ingest.journal.low_mib", UINT32, AT(ingest.journal.low_mib), 2, 1 << 24, "12288"},
+    {"ingest.journal.keep_mib", UINT32, AT(ingest.journal.keep_mib), 0, 1 << 24, "1024"},
+    {"ingest.journal.sync_ms", UINT32, AT(ingest.journal.sync_ms), 0, 60000, "10"},
+    {"ingest.batch.records", UINT32, AT(ingest.batch.records), 1, 20000, "2000"},
+    {"ingest.batch.age_ms", UINT32, AT(ingest.batch.age_ms), 1, 10000, "100"},
+    {"ingest.http.address", TEXT, AT(ingest.http.address), 0, 0, "127.0.0.1"},
+    {"ingest.http.port", PORT, AT(ingest.http.port), 0, 65535, "0"},
+    {"analysis.worker", NAME, AT(analysis.worker), 0, 0, NULL},
+    {"analysis.poll_ms", UINT32, AT(analysis.poll_ms), 10, 60000, "200"},
+    {"analysis.checkpoint_s", UINT32, AT(analysis.checkpoint_s), 1, 86400, "60"},
+    {"analysis.silence.factor", REAL, AT(analysis.silence.factor), 1, 100, "2.5"},
+    {"analysis.silence.slack_s", UINT32, AT(analysis.silence.slack_s), 0, 86400, "5"},
+    {"analysis.silence.guard_s", UINT32, AT(analysis.silence.guard_s), 0, 3600, "10"},
+    {"analysis.silence.settle_s", UINT32, AT(analysis.silence.settle_s), 0, 86400, "60"},
+    {"analysis.rate.window_s", UINT32, AT(analysis.rate.window_s), 1, 3600, "10"},
+    {"analysis.rate.deviations", REAL, AT(analysis.rate.deviations), 1, 1000, "6"},
+    {"analysis.rate.ratio", REAL, AT(analysis.rate.ratio), 1, 1000, "3"},
+    {"analysis.security.window_s", UINT32, AT(analysis.security.window_s), 10, 86400, "300"},
+    {"analysis.security.malformed", UINT32, AT(analysis.security.malformed), 1, 1000000, "5"},
+    {"analysis.security.login_failures", UINT32, AT(analysis.security.login_failures), 1, 1000000, "5"},
+    {"analysis.http.address", TEXT, AT(analysis.http.address), 0, 0, "127.0.0.1"},
+    {"analysis.http.port", PORT, AT(analysis.http.port), 0, 65535, "0"},
+};
+enum { SETTINGS = sizeof settings / sizeof settings[0] };
+
+struct loader {
+  const char *path;
+  char *error;
+  size_t error_size;
+  yaml_document_t document;
+  struct config *config;
+  bool given[SETTINGS];
+};
+
+__attribute__((format(printf, 4, 5))) static bool refuse(struct loader *l, size_t line, const char *field, const char *why, ...) {
+  char reason[256];
+  va_list args;
+  va_start(args, why);
+  vsnprintf(reason, sizeof reason, why, args);
+  va_end(args);
+  if (line > 0) {
+    snprintf(l->error, l->error_size, "%s, line %zu: %s%s%s", l->path, line, field, field[0] ? ": " : "", reason);
+  } else {
+    snprintf(l->error, l->error_size, "%s: %s%s%s", l->path, field, field[0] ? ": " : "", reason);
+  }
+  return false;
+}
+
+static bool is_name(const char *text) {
+  size_t length = strlen(text);
+  return length > 0 && length <= 40 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+// Takes relative paths from the configuration file's folder.
+static char *resolve(const struct loader *l, const char *text) {
+  const char *slash = strrchr(l->path, '/');
+  char *out = NULL;
+  if (text[0] == '/' || slash == NULL) {
+    return strdup(text);
+  }
+  return asprintf(&out, "%.*s/%s", (int)(slash - l->path), l->path, text) < 0 ? NULL : out;
+}
+
+static bool store_text(struct loader *l, const struct setting *s, size_t line, const char *text) {
+  char **target = (char **)(void *)((char *)l->config + s->offset);
+  if (text[0] == '\0') {
+    return refuse(l, line, s->field, "is empty");
+  }
+  if (s->kind == NAME && !is_name(text)) {
+    return refuse(l, line, s->field, "\"%.60s\" is not a name: 1 to 40 of a-z, 0-9 and -", text);
+  }
+  bool path = s->kind == PATH || (s->kind == HOST && strchr(text, '/') != NULL);
+  *target = path ? resolve(l, text) : strdup(text);
+  return *target != NULL || refuse(l, line, s->field, "out of memory");
+}
+
+static bool store_number(struct loader *l, const struct setting *s, size_t line, const char *text) {
+  char *target = (char *)l->config + s->offset;
+  char *end = NULL;
+  errno = 0;
+  double number = strtod(text, &end);
+  if (end == text || *end != '\0' || errno != 0 || !isfinite(number)) {
+    return refuse(l, line, s->field, "\"%.60s\" is not a number", text);
+  }
+  if (s->kind != REAL && number != floor(number)) {
+    return refuse(l, line, s->field, "%.60s is not a whole number", text);
+  }
+  if (number < s->least || number > s->most) {
+    return refuse(l, line, s->field, "%.60s is out of range: %.10g to %.10g", text, s->least, s->most);
+  }
+  if (s->kind == REAL) {
+    memcpy(target, &number, sizeof number);
+  } else if (s->kind == PORT) {
+    memcpy(target, &(uint16_t){(uint16_t)number}, sizeof(uint16_t));
+  } else {
+    memcpy(target, &(uint32_t){(uint32_t)number}, sizeof(uint32_t));
+  }
+  return true;
+}
+
+static bool store_value(struct loader *l, const struct setting *s, size_t line, const char *text) {
+  bool number = s->kind == UINT32 || s->kind == PORT || s->kind == REAL;
+  return number ? store_number(l, s, line, text) : store_text(l, s, line, text);
+}
+
+static bool take_scalar(struct loader *l, const char *field, const yaml_node_t *value) {
+  for (size_t i = 0; i < SETTINGS; i++) {
+    if (strcmp(settings[i].field, field) == 0) {
+      size_t line = value->start_mark.line + 1;
+      if (l->given[i]) {
+        return refuse(l, line, field, "is given twice");
+      }
+      l->given[i] = true;
+      return store_value(l, &settings[i], line, (const char *)value->data.scalar.value);
+    }
+  }
+  return refuse(l, value->start_mark.line + 1, field, "is not a setting");
+}
+
+static bool is_section(const char *field) {
+  size_t length = strlen(field);
+  for (size_t i = 0; i < SETTINGS; i++) {
+    if (strncmp(settings[i].field, field, length) == 0 && settings[i].field[length] == '.') {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool take_mapping(struct loader *l, const char *prefix, const yaml_node_t *node) {
+  for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+    const yaml_node_t *key = yaml_document_get_node(&l->document, pair->key);
+    const yaml_node_t *value = yaml_document_get_node(&l->document, pair->value);
+    char field[160];
+    if (key->type != YAML_SCALAR_NODE) {
+      return refuse(l, key->start_mark.line + 1, prefix, "a key is not a word");
+    }
+    snprintf(field, sizeof field, "%s%s%.80s", prefix, prefix[0] ? "." : "", (const char *)key->data.scalar.value);
+    bool section = is_section(field);
+    if (section && value->type == YAML_MAPPING_NODE) {
+      if (!take_mapping(l, field, value)) {
+        return false;
+      }
+    } else if (section && !(value->type == YAML_SCALAR_NODE && value->data.scalar.length == 0)) {
+      return refuse(l, value->start_mark.line + 1, field, "is a section: its settings stand indented below it");
+    } else if (!section && value->type != YAML_SCALAR_NODE) {
+      return refuse(l, value->start_mark.line + 1, field, "is not a section");
+    } else if (!section && !take_scalar(l, field, value)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool complete(struct loader *l) {
+  for (size_t i = 0; i < SETTINGS; i++) {
+    const struct setting *s = &settings[i];
+    if (l->given[i]) {
+      continue;
+    }
+    if (s->preset == NULL) {
+      return refuse(l, 0, s->field, "is missing");
+    }
+    if (s->preset[0] != '\0' && !store_value(l, s, 0, s->preset)) {
+      return false;
+    }
+  }
+  const struct config_journal *j = &l->config->ingest.journal;
+  if (j->low_mib >= j->high_mib) {
+    return refuse(l, 0, "ingest.journal.low_mib", "has to be below high_mib");
+  }
+  return true;
+}
+
+static bool read_document(struct loader *l, FILE *file) {
+  yaml_parser_t parser;
+  if (!yaml_parser_initialize(&parser)) {
+    return refuse(l, 0, "", "out of memory");
+  }
+  yaml_parser_set_input_file(&parser, file);
+  bool ok = yaml_parser_load(&parser, &l->document) != 0;
+  if (!ok) {
+    refuse(l, parser.problem_mark.line + 1, "", "not YAML: %s", parser.problem ? parser.problem : "unreadable");
+  }
+  yaml_parser_delete(&parser);
+  return ok;
+}
+
+struct config *config_load(const char *path, char *error, size_t error_size) {
+  struct loader l = {.path = path, .error = error, .error_size = error_size};
+  bool ok = false;
+  FILE *file = fopen(path, "re");
+  if (file == NULL) {
+    refuse(&l, 0, "", "cannot be read: %s; name the configuration with --config FILE or VEDETTE_CONFIG", strerror(errno));
+    return NULL;
+  }
+  l.config = calloc(1, sizeof *l.config);
+  if (l.config == NULL) {
+    refuse(&l, 0, "", "out of memory");
+  } else if (fseek(file, 0, SEEK_END) != 0 || ftell(file) > FILE_LIMIT || fseek(file, 0, SEEK_SET) != 0) {
+    refuse(&l, 0, "", "is not a file of at most %d KiB", FILE_LIMIT / 1024);
+  } else if (read_document(&l, file)) {
+    const yaml_node_t *root = yaml_document_get_root_node(&l.document);
+    if (root == NULL || root->type != YAML_MAPPING_NODE) {
+      refuse(&l, 0, "", "holds no settings");
+    } else {
+      ok = take_mapping(&l, "", root) && complete(&l);
+    }
+    yaml_document_delete(&l.document);
+  }
+  fclose(file);
+  if (!ok) {
+    config_free(l.config);
+    return NULL;
+  }
+  return l.config;
+}
+
+void config_free(struct config *config) {
+  if (config == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < SETTINGS; i++) {
+    if (settings[i].kind <= HOST) {
+      free(*(char **)(void *)((char *)config + settings[i].offset));
+    }
+  }
+  free(config);
+}
+
+const char *config_default_path(void) {
+  const char *path = getenv("VEDETTE_CONFIG");
+  return path != NULL && path[0] != '\0' ? path : "/etc/vedette/vedette.yaml";
+}
+
+// Appends `key='value'` with the quoting of libpq connection strings. False if it does not fit.
+static bool append(char *out, size_t size, const char *key, const char *value) {
+  size_t used = strlen(out);
+  int more = snprintf(out + used, size - used, "%s%s='", used ? " " : "", key);
+  used += more > 0 ? (size_t)more : 0;
+  for (; *value != '\0' && used + 4 < size; value++) {
+    if (*value == '\'' || *value == '\\') {
+      out[used++] = '\\';
+    }
+    out[used++] = *value;
+  }
+  if (*value != '\0' || used + 2 >= size) {
+    return false;
+  }
+  out[used++] = '\'';
+  out[used] = '\0';
+  return true;
+}
+
+bool config_conninfo(const struct config_store *store, const char *role, char *out, size_t size) {
+  char port[8];
+  char here[4096] = "";
+  snprintf(port, sizeof port, "%u", store->port);
+  out[0] = '\0';
+  bool local = strchr(store->host, '/') != NULL;
+  if (local && store->host[0] != '/') { // libpq takes only absolute folders for sockets
+    char *absolute = realpath(store->host, NULL);
+    snprintf(here, sizeof here, "%s", absolute ? absolute : store->host);
+    free(absolute);
+  }
+  bool ok = append(out, size, "host", here[0] ? here : store->host) && append(out, size, "port", port) &&
+            append(out, size, "dbname", store->database) && append(out, size, "user", role);
+  if (!local) {
+    ok = ok && append(out, size, "sslmode", "verify-full");
+    ok = ok && (store->ca == NULL || append(out, size, "sslrootcert", store->ca));
+    ok = ok && (store->certificate == NULL || append(out, size, "sslcert", store->certificate));
+    ok = ok && (store->key == NULL || append(out, size, "sslkey", store->key));
+  }
+  return ok;
+}

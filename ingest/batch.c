@@ -1,0 +1,230 @@
+// Taking records in: decode, check, admit.
+#include "ingest/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum { REGION_LIMIT = 64 * 1024 * 1024 }; // bytes of decoded messages a batch may hold
+
+bool batch_init(struct batch *batch, size_t room) {
+  *batch = (struct batch){.room = room};
+  batch->region = region_new(REGION_LIMIT);
+  batch->messages = calloc(room, sizeof *batch->messages);
+  if (batch->region == NULL || batch->messages == NULL) {
+    batch_destroy(batch);
+    return false;
+  }
+  return true;
+}
+
+void batch_destroy(struct batch *batch) {
+  region_free(batch->region);
+  free(batch->messages);
+  copy_free(&batch->reports);
+  copy_free(&batch->traffic);
+  copy_free(&batch->events);
+  copy_free(&batch->firmware);
+  copy_free(&batch->connectivity);
+  copy_free(&batch->letters);
+  *batch = (struct batch){0};
+}
+
+void batch_reset(struct batch *batch, uint64_t first) {
+  region_reset(batch->region);
+  batch->count = 0;
+  batch->rows = NULL;
+  batch->row_count = 0;
+  batch->first = batch->next = first;
+}
+
+void message_reject(struct message *message, Vedette__V1__Reason reason, const char *detail) {
+  message->outcome = OUTCOME_REJECTED;
+  message->verdict = (struct verdict){reason, detail};
+}
+
+// The registry's part of the checks: who speaks, for whom, and may they.
+static void admit(struct batch *batch, struct directory *directory, struct message *message) {
+  const char *credential;
+  size_t length;
+  topic_parse(message->record.topic, message->record.topic_length, &credential, &length);
+  message->publisher = directory_find(directory, credential, length);
+  message->device = message->publisher;
+  if (message->publisher == NULL) {
+    message_reject(message, VEDETTE__V1__REASON__REASON_UNKNOWN_DEVICE,
+                   region_printf(batch->region, "%.*s is not registered", (int)length, credential));
+    return;
+  }
+  if (!message->publisher->active) {
+    message_reject(message, VEDETTE__V1__REASON__REASON_RETIRED_DEVICE, "the device is not active in the registry");
+    return;
+  }
+  const Vedette__V1__Report *report = message->report;
+  if (report == NULL || message->outcome == OUTCOME_REJECTED) {
+    return;
+  }
+  if (report->credential[0] != '\0' &&
+      (strlen(report->credential) != length || memcmp(report->credential, credential, length) != 0)) {
+    message_reject(message, VEDETTE__V1__REASON__REASON_IDENTITY,
+                   region_printf(batch->region, "the payload claims to be from %s", report->credential));
+    return;
+  }
+  if (report->child[0] != '\0') {
+    struct device *child = directory_find(directory, report->child, strlen(report->child));
+    if (child == NULL || child->gateway != message->publisher->id || !child->active) {
+      message_reject(message, VEDETTE__V1__REASON__REASON_IDENTITY,
+                     region_printf(batch->region, "%s is not a child of this device", report->child));
+      return;
+    }
+    message->device = child;
+  }
+}
+
+// Refuses the whole message when one of its times cannot be kept.
+static void check_times(struct batch *batch, struct message *message) {
+  const Vedette__V1__Report *report = message->report;
+  int64_t received = message->record.received;
+  bool bad = time_marks(report->time, received, report->historical, batch->keep_us) < 0;
+  for (size_t i = 0; !bad && i < report->n_samples; i++) {
+    int64_t own = report->samples[i]->time;
+    bad = own != 0 && time_marks(own, received, report->historical, batch->keep_us) < 0;
+  }
+  for (size_t i = 0; !bad && i < report->n_events; i++) {
+    int64_t own = report->events[i]->time;
+    bad = own != 0 && time_marks(own, received, report->historical, batch->keep_us) < 0;
+  }
+  if (bad) {
+    message_reject(message, VEDETTE__V1__REASON__REASON_TIME,
+                   region_printf(batch->region, "a time is older than the %lld days kept, negative, or past the year 2100",
+                                 (long long)(batch->keep_us / INT64_C(86400000000))));
+  }
+}
+
+// XXH3 is fast and not secret: who crafts two messages of one key and one digest only loses the second.
+static int64_t digest(const struct record *record) {
+  return (int64_t)XXH3_64bits(record->payload, record->payload_length);
+}
+
+static void decode(struct batch *batch, struct message *message) {
+  const struct record *record = &message->record;
+  struct verdict verdict = {0};
+  if (message->kind == TOPIC_REPORT) {
+    verdict = decode_report(batch->region, record->payload, record->payload_length, &message->report);
+    if (message->report != NULL) {
+      message->boot = report_boot(message->report);
+      message->sequence = message->report->sequence <= INT64_MAX ? message->report->sequence : 0;
+    }
+  } else if (message->kind == TOPIC_CONNECTIVITY) {
+    verdict = decode_connectivity(batch->region, record->payload, record->payload_length, &message->connectivity);
+    if (message->connectivity != NULL) {
+      message->boot = connectivity_boot(message->connectivity);
+      message->sequence = message->connectivity->connection;
+    }
+  } else {
+    verdict = (struct verdict){VEDETTE__V1__REASON__REASON_TOPIC, "not a topic of vedette/v1"};
+  }
+  if (verdict.reason != 0) {
+    message_reject(message, verdict.reason, verdict.detail);
+  } else if (message->kind == TOPIC_REPORT) {
+    check_times(batch, message);
+  }
+}
+
+static bool looks_repeated(const struct message *message) {
+  const struct device *publisher = message->publisher;
+  return (message->record.flags & RECORD_DUP) || (publisher->boot == message->boot && message->sequence <= publisher->sequence);
+}
+
+bool batch_add(struct batch *batch, struct directory *directory, const struct record *record) {
+  if (batch->count == batch->room || region_used(batch->region) > REGION_LIMIT - 2 * DECODE_BUDGET) {
+    return false;
+  }
+  struct message *message = &batch->messages[batch->count++];
+  const char *credential;
+  size_t length;
+  *message = (struct message){.record = *record, .digest = digest(record)};
+  message->kind = topic_parse(record->topic, record->topic_length, &credential, &length);
+  decode(batch, message);
+  admit(batch, directory, message);
+  if (message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT) {
+    message->repeat = looks_repeated(message);
+  }
+  batch->next = record->number + 1;
+  return true;
+}
+
+static bool is_unknown(const struct message *message) {
+  return message->outcome == OUTCOME_REJECTED && (message->verdict.reason == VEDETTE__V1__REASON__REASON_UNKNOWN_DEVICE ||
+                                                  message->verdict.reason == VEDETTE__V1__REASON__REASON_IDENTITY);
+}
+
+size_t batch_unknown(const struct batch *batch) {
+  size_t unknown = 0;
+  for (size_t i = 0; i < batch->count; i++) {
+    unknown += is_unknown(&batch->messages[i]);
+  }
+  return unknown;
+}
+
+void batch_readmit(struct batch *batch, struct directory *directory) {
+  for (size_t i = 0; i < batch->count; i++) {
+    struct message *message = &batch->messages[i];
+    if (is_unknown(message)) {
+      struct record record = message->record;
+      enum topic_kind kind = message->kind;
+      int64_t digest_before = message->digest;
+      *message = (struct message){.record = record, .kind = kind, .digest = digest_before};
+      decode(batch, message);
+      admit(batch, directory, message);
+    }
+  }
+}
+
+void batch_metrics(struct batch *batch, metric_visit visit, void *arg) {
+  for (size_t i = 0; i < batch->count; i++) {
+    struct message *message = &batch->messages[i];
+    if (message->outcome != OUTCOME_STORED || message->report == NULL) {
+      continue;
+    }
+    const Vedette__V1__Report *report = message->report;
+    struct model *model = message->device->model;
+    for (size_t s = 0; s < report->n_samples; s++) {
+      struct metric *metric = model_metric(model, report->samples[s]->metric);
+      if (metric != NULL) {
+        visit(model, metric, NULL, arg);
+      }
+    }
+    for (size_t d = 0; d < report->n_metrics; d++) {
+      struct metric *metric = model_metric(model, report->metrics[d]->metric);
+      if (metric != NULL) {
+        visit(model, metric, report->metrics[d], arg);
+      }
+    }
+  }
+}
+
+struct batch_counts batch_count(const struct batch *batch) {
+  struct batch_counts counts = {.rows = (uint32_t)batch->row_count};
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct message *message = &batch->messages[i];
+    counts.duplicates += message->outcome == OUTCOME_DUPLICATE;
+    counts.rejected += message->outcome == OUTCOME_REJECTED;
+    counts.reports += message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT;
+    counts.connectivity += message->outcome == OUTCOME_STORED && message->kind == TOPIC_CONNECTIVITY;
+  }
+  return counts;
+}
+
+void batch_remember(struct batch *batch) {
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct message *message = &batch->messages[i];
+    struct device *publisher = message->publisher;
+    if (message->outcome != OUTCOME_STORED || message->report == NULL) {
+      continue;
+    }
+    if (publisher->boot != message->boot || message->sequence > publisher->sequence) {
+      publisher->boot = message->boot;
+      publisher->sequence = message->sequence;
+    }
+  }
+}

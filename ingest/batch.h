@@ -1,0 +1,94 @@
+// A batch: the messages of consecutive journal records, what became of each, and the rows they make. Filled in steps by writer.c:
+//
+//   batch_add         a record is decoded, checked and admitted against the directory
+//   batch_metrics     which metric names the store has to number first
+//   batch_rows        messages become rows; which metric sets the store has to number first
+//   (repeats          the store says which rows it has already)
+//   batch_encode      COPY buffers
+//
+// All memory is the batch's region and goes with batch_reset. The loop's thread only.
+#ifndef VEDETTE_INGEST_BATCH_H
+#define VEDETTE_INGEST_BATCH_H
+
+#include "ingest/decode.h"
+#include "ingest/directory.h"
+#include "ingest/segment.h"
+#include "storage/copy.h"
+
+enum outcome { OUTCOME_STORED, OUTCOME_DUPLICATE, OUTCOME_REJECTED };
+enum letter { LETTER_OPEN, LETTER_KEPT, LETTER_DROPPED };
+
+struct message {
+  struct record record; // points into the journal
+  enum topic_kind kind;
+  enum outcome outcome;
+  struct verdict verdict;   // of a rejected one
+  struct device *publisher; // NULL: not registered
+  struct device *device;    // whom it is about; NULL when rejected before that was known
+  Vedette__V1__Report *report;
+  Vedette__V1__Connectivity *connectivity;
+  int64_t boot;      // 0: not readable
+  uint64_t sequence; // a report's sequence or a connectivity message's connection
+  int64_t digest;
+  enum letter letter; // of a rejected one
+  bool repeat;        // looks like one: redelivered, or not above the publisher's highest sequence
+};
+
+// One row of store.report: the samples of a message that share a time.
+struct row {
+  struct message *message;
+  int64_t time; // Unix microseconds
+  int16_t marks;
+  bool first; // of its message: carries the message's size
+  size_t count;
+  int32_t *metrics; // ascending
+  const Vedette__V1__Sample **samples;
+  struct metric_set *set; // NULL: none, or not numbered yet
+};
+
+struct batch {
+  struct region *region;
+  struct message *messages;
+  size_t count, room;
+  struct row *rows; // sorted by key
+  size_t row_count;
+  uint64_t first, next; // journal records [first, next)
+  int64_t keep_us;      // how old a report may be
+  struct copy reports, traffic, events, firmware, connectivity, letters;
+};
+
+// Counts for the batch row and the ledger.
+struct batch_counts {
+  uint32_t reports, rows, connectivity, duplicates, rejected;
+};
+
+bool batch_init(struct batch *batch, size_t room); // for at most `room` records a batch
+void batch_destroy(struct batch *batch);
+void batch_reset(struct batch *batch, uint64_t first);
+
+// Takes a record in. False when the batch is full (of records or of memory): the record belongs to the next one.
+bool batch_add(struct batch *batch, struct directory *directory, const struct record *record);
+// Decides again about messages of unknown devices, after the directory was refreshed. batch_unknown counts them.
+void batch_readmit(struct batch *batch, struct directory *directory);
+size_t batch_unknown(const struct batch *batch);
+
+// Rejects a message in hindsight.
+void message_reject(struct message *message, Vedette__V1__Reason reason, const char *detail);
+
+// Calls `visit` for every metric that a message names, samples and declarations; `declaration` is NULL for samples.
+typedef void (*metric_visit)(struct model *model, struct metric *metric, const Vedette__V1__MetricDeclaration *declaration,
+                             void *arg);
+void batch_metrics(struct batch *batch, metric_visit visit, void *arg);
+
+// Makes the rows of all messages that are to be stored (again), sorted by key. Metrics have to be numbered; what was refused a
+// number rejects its message. Repeats within the batch are found here. False when memory ran out.
+bool batch_rows(struct batch *batch);
+
+// Fills the COPY buffers. False when memory ran out.
+bool batch_encode(struct batch *batch, int64_t batch_key);
+struct batch_counts batch_count(const struct batch *batch);
+
+// Remembers the highest sequences of what is now stored.
+void batch_remember(struct batch *batch);
+
+#endif

@@ -1,0 +1,299 @@
+// From rows and messages to COPY buffers.
+#include "ingest/batch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+  LETTERS_A_DAY = 1000,  // dead letters kept a device and day; more are counted only
+  LETTER_PAYLOAD = 4096, // bytes of a payload that a dead letter keeps
+  EXACT_DOUBLE = 53,     // integers beyond 2^53 are not exact as double
+};
+
+static bool is_inexact(const Vedette__V1__Sample *sample) {
+  const int64_t most = INT64_C(1) << EXACT_DOUBLE;
+  return sample->value_case == VEDETTE__V1__SAMPLE__VALUE_INTEGER && (sample->integer > most || sample->integer < -most);
+}
+
+static void encode_value(struct copy *out, const Vedette__V1__Sample *sample) {
+  switch (sample->value_case) {
+  case VEDETTE__V1__SAMPLE__VALUE_NUMBER: copy_float8(out, sample->number); break;
+  case VEDETTE__V1__SAMPLE__VALUE_INTEGER: copy_float8(out, (double)sample->integer); break;
+  case VEDETTE__V1__SAMPLE__VALUE_FLAG: copy_float8(out, sample->flag ? 1 : 0); break;
+  default: copy_null(out);
+  }
+}
+
+static void encode_text(struct copy *out, const Vedette__V1__Sample *sample) {
+  char exact[24];
+  if (sample->value_case == VEDETTE__V1__SAMPLE__VALUE_TEXT) {
+    copy_text(out, sample->text, strlen(sample->text));
+  } else if (is_inexact(sample)) {
+    int length = snprintf(exact, sizeof exact, "%" PRId64, sample->integer);
+    copy_text(out, exact, (size_t)length);
+  } else {
+    copy_null(out);
+  }
+}
+
+static void encode_samples(struct copy *out, const struct row *row) {
+  bool texts = false;
+  if (row->count == 0) {
+    copy_null(out);
+    copy_null(out);
+    return;
+  }
+  size_t start = copy_array(out, OID_FLOAT8, row->count);
+  for (size_t i = 0; i < row->count; i++) {
+    encode_value(out, row->samples[i]);
+    texts |= row->samples[i]->value_case == VEDETTE__V1__SAMPLE__VALUE_TEXT || is_inexact(row->samples[i]);
+  }
+  copy_array_end(out, start);
+  if (!texts) {
+    copy_null(out);
+    return;
+  }
+  start = copy_array(out, OID_TEXT, row->count);
+  for (size_t i = 0; i < row->count; i++) {
+    encode_text(out, row->samples[i]);
+  }
+  copy_array_end(out, start);
+}
+
+static void encode_report(struct batch *batch, const struct row *row, int64_t key) {
+  struct copy *out = &batch->reports;
+  const struct message *message = row->message;
+  copy_row(out, 13);
+  copy_time(out, row->time);
+  copy_time(out, message->record.received);
+  copy_int64(out, message->boot);
+  copy_int64(out, (int64_t)message->sequence);
+  copy_int64(out, key);
+  copy_int64(out, message->digest);
+  copy_int32(out, message->device->id);
+  copy_int32(out, message->publisher->id);
+  copy_int32(out, row->first ? (int32_t)message->record.payload_length : 0);
+  copy_int16(out, row->set ? row->set->number : 0);
+  copy_int16(out, row->marks);
+  encode_samples(out, row);
+}
+
+static void encode_ports(struct copy *out, const uint32_t *ports, size_t count) {
+  size_t start = copy_array(out, OID_INT4, count);
+  for (size_t i = 0; i < count; i++) {
+    copy_int32(out, (int32_t)ports[i]);
+  }
+  copy_array_end(out, start);
+}
+
+static void encode_flows(struct copy *out, const Vedette__V1__Traffic *t) {
+  size_t start = copy_array(out, OID_INET, t->n_flows);
+  for (size_t i = 0; i < t->n_flows; i++) {
+    copy_address(out, t->flows[i]->address.data, t->flows[i]->address.len);
+  }
+  copy_array_end(out, start);
+  start = copy_array(out, OID_INT4, t->n_flows);
+  for (size_t i = 0; i < t->n_flows; i++) {
+    copy_int32(out, (int32_t)t->flows[i]->port);
+  }
+  copy_array_end(out, start);
+  start = copy_array(out, OID_INT2, t->n_flows);
+  for (size_t i = 0; i < t->n_flows; i++) {
+    int transport = (int)t->flows[i]->transport;
+    copy_int16(out, (int16_t)(transport > 0 && transport <= VEDETTE__V1__TRANSPORT__TRANSPORT_ICMP ? transport : 0));
+  }
+  copy_array_end(out, start);
+  start = copy_array(out, OID_INT8, t->n_flows);
+  for (size_t i = 0; i < t->n_flows; i++) {
+    copy_int64(out, (int64_t)t->flows[i]->bytes_in);
+  }
+  copy_array_end(out, start);
+  start = copy_array(out, OID_INT8, t->n_flows);
+  for (size_t i = 0; i < t->n_flows; i++) {
+    copy_int64(out, (int64_t)t->flows[i]->bytes_out);
+  }
+  copy_array_end(out, start);
+}
+
+// The key that the rows about one message share, in the column order of all tables but store.report.
+static void encode_key(struct copy *out, const struct message *message, int64_t time, bool received, int64_t key) {
+  copy_time(out, time);
+  if (received) {
+    copy_time(out, message->record.received);
+  }
+  copy_int64(out, message->boot);
+  copy_int64(out, (int64_t)message->sequence);
+  copy_int64(out, key);
+  copy_int32(out, message->device->id);
+  copy_int32(out, message->publisher->id);
+}
+
+static void encode_traffic(struct batch *batch, const struct message *message, int64_t key) {
+  const Vedette__V1__Traffic *t = message->report->traffic;
+  struct copy *out = &batch->traffic;
+  copy_row(out, 20);
+  encode_key(out, message, message->report->time, false, key);
+  copy_int64(out, (int64_t)t->interval);
+  copy_int64(out, (int64_t)t->bytes_in);
+  copy_int64(out, (int64_t)t->bytes_out);
+  copy_int64(out, (int64_t)t->packets_in);
+  copy_int64(out, (int64_t)t->packets_out);
+  copy_int32(out, (int32_t)t->connections);
+  copy_int32(out, (int32_t)t->destinations);
+  encode_flows(out, t);
+  encode_ports(out, t->listening_tcp, t->n_listening_tcp);
+  encode_ports(out, t->listening_udp, t->n_listening_udp);
+}
+
+static void encode_event(struct batch *batch, const struct message *message, size_t place, int64_t key) {
+  const Vedette__V1__Event *event = message->report->events[place];
+  struct copy *out = &batch->events;
+  int64_t time = event->time ? event->time : message->report->time;
+  int marks = time_marks(time, message->record.received, message->report->historical, batch->keep_us);
+  copy_row(out, 13);
+  encode_key(out, message, time, true, key);
+  copy_int16(out, (int16_t)place);
+  copy_int16(out, (int16_t)event->kind);
+  copy_int32(out, event->count ? (int32_t)event->count : 1);
+  copy_int16(out, (int16_t)(marks < 0 ? 0 : marks));
+  if (event->source.len > 0) {
+    copy_address(out, event->source.data, event->source.len);
+  } else {
+    copy_null(out);
+  }
+  copy_text(out, event->subject, strlen(event->subject));
+}
+
+static void encode_firmware(struct batch *batch, const struct message *message, int64_t key) {
+  const Vedette__V1__Firmware *firmware = message->report->firmware;
+  struct copy *out = &batch->firmware;
+  int verification = (int)firmware->boot_verification;
+  copy_row(out, 10);
+  encode_key(out, message, message->report->time, true, key);
+  copy_int16(out, (int16_t)(verification >= 0 && verification <= 2 ? verification : 0));
+  copy_text(out, firmware->version, strlen(firmware->version));
+  if (firmware->image_hash.len > 0) {
+    copy_text(out, (const char *)firmware->image_hash.data, firmware->image_hash.len);
+  } else {
+    copy_null(out);
+  }
+}
+
+static void encode_connectivity(struct batch *batch, const struct message *message, int64_t key) {
+  const Vedette__V1__Connectivity *c = message->connectivity;
+  struct copy *out = &batch->connectivity;
+  copy_row(out, 10);
+  copy_int32(out, message->publisher->id);
+  copy_int64(out, message->boot);
+  copy_int64(out, (int64_t)c->connection);
+  copy_int16(out, (int16_t)c->state);
+  copy_time(out, message->record.received);
+  if (c->time > 0) {
+    copy_time(out, c->time);
+  } else {
+    copy_null(out);
+  }
+  if (c->until > 0) {
+    copy_time(out, c->until);
+  } else {
+    copy_null(out);
+  }
+  copy_int64(out, key);
+  copy_bool(out, message->record.flags & RECORD_RETAINED);
+  copy_text(out, c->reason, strlen(c->reason));
+}
+
+// True if the message's dead letter is within what is kept a device and day; decided once, however often the batch is tried.
+static bool letter_kept(struct message *message) {
+  struct device *publisher = message->publisher;
+  int64_t day = message->record.received / INT64_C(86400000000);
+  if (publisher == NULL || message->letter != LETTER_OPEN) {
+    return publisher == NULL ||
+           message->letter == LETTER_KEPT; // strangers are bounded by the broker, which asks for our certificates
+  }
+  if (publisher->letter_day != day) {
+    publisher->letter_day = day;
+    publisher->letters = 0;
+  }
+  message->letter = publisher->letters++ < LETTERS_A_DAY ? LETTER_KEPT : LETTER_DROPPED;
+  return message->letter == LETTER_KEPT;
+}
+
+// Text that a peer had a hand in: columns take neither NUL nor broken UTF-8, people no control characters.
+static void copy_clean(struct copy *out, const char *text, size_t length) {
+  char clean[256];
+  length = length < sizeof clean ? length : sizeof clean;
+  for (size_t i = 0; i < length; i++) {
+    unsigned char c = (unsigned char)text[i];
+    clean[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+  }
+  copy_text(out, clean, length);
+}
+
+static void encode_letter(struct batch *batch, struct message *message, int64_t key) {
+  const struct record *record = &message->record;
+  struct copy *out = &batch->letters;
+  if (!letter_kept(message)) {
+    return;
+  }
+  copy_row(out, 11);
+  copy_int32(out, message->publisher ? message->publisher->id : 0);
+  copy_int64(out, key);
+  copy_int64(out, (int64_t)record->number);
+  copy_time(out, record->received);
+  copy_int16(out, (int16_t)message->verdict.reason);
+  if (message->kind == TOPIC_REPORT && message->boot != 0 && message->sequence != 0) {
+    copy_int64(out, message->boot);
+    copy_int64(out, (int64_t)message->sequence);
+  } else {
+    copy_null(out);
+    copy_null(out);
+  }
+  copy_int32(out, (int32_t)record->payload_length);
+  copy_clean(out, record->topic, record->topic_length);
+  copy_clean(out, message->verdict.detail, strlen(message->verdict.detail));
+  copy_text(out, (const char *)record->payload,
+            record->payload_length < LETTER_PAYLOAD ? record->payload_length : LETTER_PAYLOAD);
+}
+
+static void encode_extras(struct batch *batch, const struct message *message, int64_t key) {
+  for (size_t i = 0; i < message->report->n_events; i++) {
+    encode_event(batch, message, i, key);
+  }
+  if (message->report->traffic != NULL) {
+    encode_traffic(batch, message, key);
+  }
+  if (message->report->firmware != NULL) {
+    encode_firmware(batch, message, key);
+  }
+}
+
+bool batch_encode(struct batch *batch, int64_t key) {
+  struct copy *buffers[] = {&batch->reports,  &batch->traffic,      &batch->events,
+                            &batch->firmware, &batch->connectivity, &batch->letters};
+  enum { BUFFERS = sizeof buffers / sizeof buffers[0] };
+  for (size_t i = 0; i < BUFFERS; i++) {
+    copy_begin(buffers[i]);
+  }
+  for (size_t i = 0; i < batch->row_count; i++) {
+    encode_report(batch, &batch->rows[i], key);
+    if (batch->rows[i].first) {
+      encode_extras(batch, batch->rows[i].message, key);
+    }
+  }
+  for (size_t i = 0; i < batch->count; i++) {
+    struct message *message = &batch->messages[i];
+    if (message->outcome == OUTCOME_REJECTED) {
+      encode_letter(batch, message, key);
+    } else if (message->outcome == OUTCOME_STORED && message->kind == TOPIC_CONNECTIVITY) {
+      encode_connectivity(batch, message, key);
+    }
+  }
+  bool whole = true;
+  for (size_t i = 0; i < BUFFERS; i++) {
+    copy_end(buffers[i]);
+    whole &= !buffers[i]->broken;
+  }
+  return whole;
+}

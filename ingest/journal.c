@@ -1,0 +1,274 @@
+#include "ingest/journal.h"
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "ingest/journal_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+// A disk that fails to sync has lost what we cannot know: the process ends rather than acknowledge on sand.
+static void sync_or_die(int fd) {
+  if (fdatasync(fd) != 0) {
+    log_error("the journal cannot be synced; leaving", "errno=%d", errno);
+    _exit(1);
+  }
+}
+
+static void wait_ms(struct journal *journal, uint32_t ms) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += ms / 1000;
+  until.tv_nsec += (long)(ms % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000;
+  }
+  while (!journal->stop && pthread_cond_timedwait(&journal->changed, &journal->mutex, &until) == 0) {}
+}
+
+// Group sync: waits for the first unsynced record, lets others join for sync_ms, syncs them all.
+static void *sync_loop(void *arg) {
+  struct journal *journal = arg;
+  pthread_mutex_lock(&journal->mutex);
+  while (!journal->stop || journal->synced < journal->head) {
+    if (journal->synced == journal->head) {
+      pthread_cond_wait(&journal->changed, &journal->mutex);
+      continue;
+    }
+    if (journal->config.sync_ms > 0 && !journal->stop) {
+      wait_ms(journal, journal->config.sync_ms);
+    }
+    int fd = journal->newest->fd; // older segments were synced when they were left
+    uint64_t head = journal->head;
+    pthread_mutex_unlock(&journal->mutex);
+    sync_or_die(fd);
+    pthread_mutex_lock(&journal->mutex);
+    journal->synced = head > journal->synced ? head : journal->synced;
+    pthread_cond_broadcast(&journal->changed);
+    journal->ready(journal->arg);
+  }
+  pthread_mutex_unlock(&journal->mutex);
+  return NULL;
+}
+
+static bool start_syncer(struct journal *journal) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  journal->syncer_runs = pthread_create(&journal->syncer, NULL, sync_loop, journal) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return journal->syncer_runs;
+}
+
+struct journal *journal_open(const struct config_journal *config, journal_ready ready, void *arg) {
+  struct journal *journal = calloc(1, sizeof *journal);
+  if (journal == NULL) {
+    return NULL;
+  }
+  pthread_condattr_t steady;
+  journal->config = *config;
+  journal->ready = ready;
+  journal->arg = arg;
+  journal->folder = journal->lock = -1;
+  pthread_mutex_init(&journal->mutex, NULL);
+  pthread_condattr_init(&steady);
+  pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+  pthread_cond_init(&journal->changed, &steady);
+  pthread_condattr_destroy(&steady);
+  if (!journal_recover(journal) || !start_syncer(journal)) {
+    journal_close(journal);
+    return NULL;
+  }
+  journal->at = journal->oldest;
+  journal->offset = SEGMENT_HEADER;
+  journal->number = journal->oldest->first;
+  return journal;
+}
+
+void journal_close(struct journal *journal) {
+  if (journal == NULL) {
+    return;
+  }
+  if (journal->syncer_runs) {
+    pthread_mutex_lock(&journal->mutex);
+    journal->stop = true;
+    pthread_cond_broadcast(&journal->changed);
+    pthread_mutex_unlock(&journal->mutex);
+    pthread_join(journal->syncer, NULL);
+  }
+  for (struct segment *s = journal->oldest, *next; s != NULL; s = next) {
+    next = s->next;
+    segment_close(s);
+  }
+  if (journal->lock >= 0) {
+    close(journal->lock);
+  }
+  if (journal->folder >= 0) {
+    close(journal->folder);
+  }
+  pthread_cond_destroy(&journal->changed);
+  pthread_mutex_destroy(&journal->mutex);
+  free(journal);
+}
+
+const char *journal_id(const struct journal *journal) {
+  return journal->id_text;
+}
+
+// Makes room for `size` bytes; the mutex is held. The segment that is left is synced, so that only the newest can ever be torn.
+static bool make_room(struct journal *journal, size_t size) {
+  if (journal->newest->size - journal->end >= size) {
+    return true;
+  }
+  if (size > ((size_t)journal->config.segment_mib << 20) - SEGMENT_HEADER) {
+    log_error("a message is larger than a journal segment", "bytes=%zu", size);
+    return false;
+  }
+  sync_or_die(journal->newest->fd);
+  journal->synced = journal->head;
+  return journal_add_segment(journal);
+}
+
+bool journal_append(struct journal *journal, const char *topic, size_t topic_length, const void *payload, size_t payload_length,
+                    uint8_t flags) {
+  size_t size = record_size(topic_length, payload_length);
+  pthread_mutex_lock(&journal->mutex);
+  if (journal->failed || topic_length > UINT16_MAX || !make_room(journal, size)) {
+    pthread_mutex_unlock(&journal->mutex);
+    return false;
+  }
+  int64_t now = clock_wall_us();
+  journal->received = now > journal->received ? now : journal->received;
+  struct record record = {.number = journal->head,
+                          .received = journal->received,
+                          .flags = flags,
+                          .topic = topic,
+                          .topic_length = topic_length,
+                          .payload = payload,
+                          .payload_length = payload_length};
+  record_write(journal->newest, journal->end, &record);
+  journal->end += size;
+  bool first = journal->head++ == journal->synced;
+  if (first) {
+    pthread_cond_broadcast(&journal->changed);
+  }
+  while (journal->config.sync_ms == 0 && journal->syncer_runs && journal->synced <= record.number) {
+    pthread_cond_wait(&journal->changed, &journal->mutex);
+  }
+  pthread_mutex_unlock(&journal->mutex);
+  return true;
+}
+
+uint64_t journal_oldest(const struct journal *journal) {
+  return journal->oldest->first; // only the loop's thread removes segments
+}
+
+uint64_t journal_head(struct journal *journal) {
+  pthread_mutex_lock(&journal->mutex);
+  uint64_t head = journal->head;
+  pthread_mutex_unlock(&journal->mutex);
+  return head;
+}
+
+bool journal_seek(struct journal *journal, uint64_t number) {
+  pthread_mutex_lock(&journal->mutex);
+  uint64_t synced = journal->synced;
+  struct segment *at = journal->oldest;
+  while (at->next != NULL && at->next->first <= number) {
+    at = at->next;
+  }
+  pthread_mutex_unlock(&journal->mutex);
+  if (number < journal->oldest->first || number > synced) {
+    return false;
+  }
+  struct record record;
+  size_t offset = SEGMENT_HEADER;
+  for (uint64_t n = at->first; n < number; n++) {
+    size_t size = record_read(at, offset, n, &record);
+    if (size == 0) {
+      return false;
+    }
+    offset += size;
+  }
+  journal->at = at;
+  journal->offset = offset;
+  journal->number = number;
+  return true;
+}
+
+bool journal_next(struct journal *journal, struct record *record) {
+  pthread_mutex_lock(&journal->mutex);
+  bool there = journal->number < journal->synced;
+  struct segment *next = journal->at->next;
+  pthread_mutex_unlock(&journal->mutex);
+  if (!there) {
+    return false;
+  }
+  if (next != NULL && next->first == journal->number) {
+    journal->at = next;
+    journal->offset = SEGMENT_HEADER;
+  }
+  size_t size = record_read(journal->at, journal->offset, journal->number, record);
+  if (size == 0) {
+    // A synced record that cannot be read back is a broken disk: going on would lose it silently.
+    log_error("a journal record is damaged; leaving", "file=%s record=%" PRIu64, journal->at->path, journal->number);
+    _exit(1);
+  }
+  journal->offset += size;
+  journal->number++;
+  return true;
+}
+
+void journal_release(struct journal *journal, uint64_t number) {
+  uint64_t kept = 0;
+  pthread_mutex_lock(&journal->mutex);
+  for (struct segment *s = journal->oldest; s->next != NULL && s->next->first <= number; s = s->next) {
+    kept += s->size;
+  }
+  while (journal->oldest->next != NULL && journal->oldest->next->first <= number && journal->oldest != journal->at &&
+         kept > (uint64_t)journal->config.keep_mib << 20) {
+    struct segment *gone = journal->oldest;
+    journal->oldest = gone->next;
+    kept -= gone->size;
+    if (unlink(gone->path) != 0) {
+      log_warn("a stored journal segment cannot be removed", "file=%s errno=%d", gone->path, errno);
+    }
+    segment_close(gone);
+  }
+  pthread_mutex_unlock(&journal->mutex);
+}
+
+uint64_t journal_pending_bytes(struct journal *journal) {
+  pthread_mutex_lock(&journal->mutex);
+  uint64_t pending = 0;
+  for (struct segment *s = journal->at; s != NULL; s = s->next) {
+    pending += s->next != NULL ? s->size : journal->end;
+  }
+  pending -= journal->offset < pending ? journal->offset : pending;
+  pthread_mutex_unlock(&journal->mutex);
+  return pending;
+}
+
+int64_t journal_received_to(struct journal *journal, uint64_t next) {
+  struct record record;
+  int64_t received = 0;
+  pthread_mutex_lock(&journal->mutex);
+  if (next < journal->head && next == journal->number) {
+    bool beyond = journal->at->next != NULL && journal->at->next->first == next;
+    size_t size = record_read(beyond ? journal->at->next : journal->at, beyond ? SEGMENT_HEADER : journal->offset, next, &record);
+    received = size > 0 ? record.received : 0;
+  } else if (next == journal->head) {
+    int64_t now = clock_wall_us();
+    journal->received = now > journal->received ? now : journal->received;
+    received = journal->received;
+  }
+  pthread_mutex_unlock(&journal->mutex);
+  return received;
+}

@@ -1,0 +1,251 @@
+// What happens before a journal takes messages: making or finding its folder, reading it back, cutting a torn tail, handing over
+// what a retired predecessor left.
+#include "common/log.h"
+#include "ingest/journal_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool complain(const struct journal *journal, const char *what, const char *name) {
+  char text[512];
+  char quoted[600];
+  int why = errno;
+  snprintf(text, sizeof text, "%s/%s: %s", journal->config.folder, name, strerror(why));
+  log_error(what, "error=%s", log_quote(quoted, sizeof quoted, text));
+  return false;
+}
+
+char *journal_path(const struct journal *journal, const char *name) {
+  char *path = NULL;
+  return asprintf(&path, "%s/%s", journal->config.folder, name) < 0 ? NULL : path;
+}
+
+bool journal_add_segment(struct journal *journal) {
+  char name[40];
+  snprintf(name, sizeof name, "%016" PRIx64 ".vdj", journal->head);
+  char *path = journal_path(journal, name);
+  size_t size = (size_t)journal->config.segment_mib << 20;
+  struct segment *segment = path ? segment_make(path, journal->id, journal->head, size) : NULL;
+  free(path);
+  if (segment == NULL || fsync(journal->folder) != 0) {
+    segment_close(segment);
+    return complain(journal, "a journal segment cannot be made; free some disk space", name);
+  }
+  if (journal->newest != NULL) {
+    journal->newest->next = segment;
+  } else {
+    journal->oldest = segment;
+  }
+  journal->newest = segment;
+  journal->end = SEGMENT_HEADER;
+  return true;
+}
+
+static void set_id(struct journal *journal) {
+  char *out = journal->id_text;
+  for (int i = 0; i < JOURNAL_ID; i++) {
+    out += sprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", journal->id[i]);
+  }
+}
+
+// Reads the folder's id, or draws one for a new folder: a new folder is a new feed.
+static bool load_id(struct journal *journal, bool *is_new) {
+  journal->lock = openat(journal->folder, "id", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (journal->lock < 0) {
+    return complain(journal, "the journal's id cannot be read", "id");
+  }
+  if (flock(journal->lock, LOCK_EX | LOCK_NB) != 0) {
+    return complain(journal, "the journal is in use by another process", "id");
+  }
+  ssize_t size = pread(journal->lock, journal->id, JOURNAL_ID, 0);
+  *is_new = size == 0;
+  if (*is_new) {
+    if (getrandom(journal->id, JOURNAL_ID, 0) != JOURNAL_ID || pwrite(journal->lock, journal->id, JOURNAL_ID, 0) != JOURNAL_ID ||
+        fsync(journal->lock) != 0 || fsync(journal->folder) != 0) {
+      return complain(journal, "the journal's id cannot be written", "id");
+    }
+  } else if (size != JOURNAL_ID) {
+    errno = EINVAL;
+    return complain(journal, "the journal's id is damaged; move the folder away to begin a new journal", "id");
+  }
+  set_id(journal);
+  return true;
+}
+
+static int is_segment(const struct dirent *entry) {
+  size_t length = strlen(entry->d_name);
+  return length == 20 && strcmp(entry->d_name + 16, ".vdj") == 0;
+}
+
+static bool load_segments(struct journal *journal) {
+  struct dirent **names = NULL;
+  int count = scandir(journal->config.folder, &names, is_segment, alphasort);
+  bool ok = count >= 0;
+  for (int i = 0; i < count; i++) {
+    char *path = journal_path(journal, names[i]->d_name);
+    struct segment *segment = ok && path ? segment_open(path, journal->id, true) : NULL;
+    if (ok && segment == NULL && i == count - 1 && i > 0 && errno == EINVAL) {
+      // The process died while it made the file; nothing was acknowledged out of it.
+      log_warn("an unfinished journal segment is removed", "file=%s", names[i]->d_name);
+      ok = unlink(path) == 0;
+    } else if (ok && segment == NULL) {
+      ok = complain(journal, "a journal segment cannot be used", names[i]->d_name);
+    } else if (ok) {
+      *(journal->newest ? &journal->newest->next : &journal->oldest) = segment;
+      journal->newest = segment;
+    }
+    free(path);
+    free(names[i]);
+  }
+  free(names);
+  return ok;
+}
+
+// Finds the end of the newest segment; what follows it is cleared, so that no remains of a torn write are ever taken for records.
+static void find_end(struct journal *journal) {
+  struct segment *last = journal->newest;
+  struct record record;
+  size_t size;
+  journal->head = last->first;
+  journal->end = SEGMENT_HEADER;
+  while ((size = record_read(last, journal->end, journal->head, &record)) > 0) {
+    journal->end += size;
+    journal->head++;
+    journal->received = record.received;
+  }
+  size_t torn = 0;
+  for (size_t at = last->size; at > journal->end; at--) {
+    if (last->map[at - 1] != 0) {
+      torn = at - journal->end;
+      break;
+    }
+  }
+  if (torn > 0) {
+    memset(last->map + journal->end, 0, torn);
+    log_warn("torn tail of the journal cut off", "bytes=%zu after_record=%" PRIu64, torn, journal->head);
+  }
+}
+
+// Removes a retired journal's folder after its records were handed over.
+static void remove_folder(const struct journal *journal, const char *name) {
+  char *path = journal_path(journal, name);
+  DIR *dir = path ? opendir(path) : NULL;
+  for (struct dirent *entry = dir ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlinkat(dirfd(dir), entry->d_name, 0) != 0) {
+      complain(journal, "a file of the retired journal cannot be removed", entry->d_name);
+    }
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+  if (path == NULL || rmdir(path) != 0) {
+    complain(journal, "the retired journal cannot be removed", name);
+  }
+  free(path);
+}
+
+// Appends the records that the retired journal in `retired/` had not stored. Done twice after a crash, the store refuses the
+// repeats.
+static bool hand_over(struct journal *journal) {
+  char *path = journal_path(journal, "retired");
+  struct journal old = {.config = {.folder = path}, .folder = -1, .lock = -1};
+  struct stat info;
+  if (path == NULL || stat(path, &info) != 0) {
+    free(path);
+    return path != NULL;
+  }
+  uint64_t next = 0;
+  uint64_t handed = 0;
+  old.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int mark = old.folder < 0 ? -1 : openat(old.folder, "next", O_RDONLY | O_CLOEXEC);
+  bool is_new;
+  bool ok = mark >= 0 && read(mark, &next, sizeof next) == sizeof next && load_id(&old, &is_new) && load_segments(&old);
+  for (struct segment *s = old.oldest; ok && s != NULL; s = s->next) {
+    struct record record;
+    size_t size;
+    size_t offset = SEGMENT_HEADER;
+    for (uint64_t number = s->first; ok && (size = record_read(s, offset, number, &record)) > 0; number++, offset += size) {
+      if (number >= next) {
+        ok = journal_append(journal, record.topic, record.topic_length, record.payload, record.payload_length, record.flags);
+        handed++;
+      }
+    }
+  }
+  for (struct segment *s = old.oldest, *after; s != NULL; s = after) {
+    after = s->next;
+    segment_close(s);
+  }
+  if (ok) {
+    log_warn("the records of the retired journal are handed over to a new one", "old=%s new=%s records=%" PRIu64, old.id_text,
+             journal->id_text, handed);
+    ok = fdatasync(journal->newest->fd) == 0; // older segments were synced when they were left
+    journal->synced = journal->head;
+  } else {
+    complain(journal, "the retired journal cannot be read", "retired");
+  }
+  close(old.lock >= 0 ? old.lock : -1);
+  close(mark);
+  close(old.folder);
+  if (ok) {
+    remove_folder(journal, "retired");
+  }
+  free(path);
+  return ok;
+}
+
+bool journal_recover(struct journal *journal) {
+  bool is_new = false;
+  if (mkdir(journal->config.folder, 0700) != 0 && errno != EEXIST) {
+    return complain(journal, "the journal's folder cannot be made", "");
+  }
+  journal->folder = open(journal->config.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (journal->folder < 0) {
+    return complain(journal, "the journal's folder cannot be opened", "");
+  }
+  if (!load_id(journal, &is_new) || !load_segments(journal)) {
+    return false;
+  }
+  if (journal->newest != NULL) {
+    find_end(journal);
+  } else if (!journal_add_segment(journal)) {
+    return false;
+  }
+  if (fdatasync(journal->newest->fd) != 0) {
+    return complain(journal, "the journal cannot be synced", "");
+  }
+  journal->synced = journal->head;
+  log_info("journal opened", "id=%s new=%s records=%" PRIu64 " oldest=%" PRIu64, journal->id_text, is_new ? "yes" : "no",
+           journal->head, journal->oldest->first);
+  return hand_over(journal);
+}
+
+void journal_retire(struct journal *journal, uint64_t next) {
+  pthread_mutex_lock(&journal->mutex);
+  journal->failed = true; // nothing is acknowledged any more
+  bool ok = mkdirat(journal->folder, "retired", 0700) == 0 || errno == EEXIST;
+  int mark = ok ? openat(journal->folder, "retired/next", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+  ok = mark >= 0 && write(mark, &next, sizeof next) == sizeof next && fsync(mark) == 0;
+  for (struct segment *s = journal->oldest; ok && s != NULL; s = s->next) {
+    char to[64];
+    const char *name = strrchr(s->path, '/') + 1;
+    snprintf(to, sizeof to, "retired/%s", name);
+    ok = renameat(journal->folder, name, journal->folder, to) == 0;
+  }
+  ok = ok && renameat(journal->folder, "id", journal->folder, "retired/id") == 0 && fsync(journal->folder) == 0;
+  if (!ok) {
+    complain(journal, "the retired journal cannot be put aside", "retired");
+  }
+  if (mark >= 0) {
+    close(mark);
+  }
+  pthread_mutex_unlock(&journal->mutex);
+}

@@ -1,0 +1,170 @@
+// vedette-ingest: MQTT session → journal → store. This file puts the parts together and looks after their health.
+#include "common/daemon.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "ingest/session.h"
+#include "ingest/writer.h"
+#include "vedette/v1/telemetry.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WATCH_MS = 1000 };
+
+struct ingest {
+  struct config *config;
+  struct loop *loop;
+  struct loop_bell *readable; // rung by the journal's sync thread
+  struct journal *journal;
+  struct session *session;
+  struct writer *writer;
+  struct http *http;
+  struct event *watch;
+};
+
+static void on_drained(void *arg) {
+  struct ingest *ingest = arg;
+  loop_exit(ingest->loop);
+}
+
+static void on_session_stopped(void *arg) {
+  struct ingest *ingest = arg;
+  writer_drain(ingest->writer);
+}
+
+// First leave the broker, then commit what is journaled, then go.
+static void on_stop(void *arg) {
+  struct ingest *ingest = arg;
+  session_stop(ingest->session, on_session_stopped, ingest);
+}
+
+static void on_reload(void *arg) {
+  struct ingest *ingest = arg;
+  session_reload(ingest->session);
+}
+
+static void on_readable(void *arg) {
+  struct ingest *ingest = arg;
+  writer_wake(ingest->writer);
+}
+
+static void ring(void *arg) {
+  loop_bell_ring(arg);
+}
+
+static int64_t seeing_since(int64_t received_to, void *arg) {
+  const struct ingest *ingest = arg;
+  int64_t since = session_since(ingest->session);
+  return since == 0 || since > received_to ? received_to : since;
+}
+
+// Back-pressure: above the high mark we leave the broker, which keeps our session and queues; below the low mark we return.
+static void on_watch(evutil_socket_t fd, short what, void *arg) {
+  struct ingest *ingest = arg;
+  const struct config_journal *marks = &ingest->config->ingest.journal;
+  uint64_t pending = journal_pending_bytes(ingest->journal);
+  (void)fd;
+  (void)what;
+  if (!session_paused(ingest->session) && pending > (uint64_t)marks->high_mib << 20) {
+    log_warn("the journal is above its high mark: leaving the broker", "pending_mib=%" PRIu64, pending >> 20);
+    session_pause(ingest->session);
+  } else if (session_paused(ingest->session) && pending < (uint64_t)marks->low_mib << 20) {
+    log_info("the journal is below its low mark: back to the broker", "pending_mib=%" PRIu64, pending >> 20);
+    session_resume(ingest->session);
+  }
+}
+
+static const char *reason_label(size_t reason) {
+  const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(&vedette__v1__reason__descriptor, (int)reason);
+  return value ? value->name : "REASON_UNSPECIFIED";
+}
+
+static void write_metrics(struct evbuffer *out, void *arg) {
+  const struct ingest *ingest = arg;
+  struct writer_stats stats = writer_stats(ingest->writer);
+  http_metric(out, "vedette_ingest_received_total", "counter", "Messages journaled.", "",
+              (double)session_received(ingest->session));
+  http_metric(out, "vedette_ingest_reports_total", "counter", "Reports stored.", "", (double)stats.reports);
+  http_metric(out, "vedette_ingest_connectivity_total", "counter", "Connectivity messages stored.", "",
+              (double)stats.connectivity);
+  http_metric(out, "vedette_ingest_duplicates_total", "counter", "Messages that were stored before.", "",
+              (double)stats.duplicates);
+  http_metric(out, "vedette_ingest_batches_total", "counter", "Batches committed.", "", (double)stats.batches);
+  http_metric(out, "vedette_ingest_batch_retries_total", "counter", "Batches tried again.", "", (double)stats.retries);
+  http_metric(out, "vedette_ingest_journal_records", "gauge", "Journaled messages not yet committed.", "",
+              (double)(journal_head(ingest->journal) - stats.next_record));
+  http_metric(out, "vedette_ingest_journal_pending_bytes", "gauge", "Journal not yet read for the store.", "",
+              (double)journal_pending_bytes(ingest->journal));
+  http_metric(out, "vedette_ingest_broker_connected", "gauge", "1 while subscribed at the broker.", "",
+              session_since(ingest->session) != 0);
+  http_metric(out, "vedette_ingest_store_connected", "gauge", "1 while connected to PostgreSQL.", "", stats.connected);
+  evbuffer_add_printf(out,
+                      "# HELP vedette_ingest_rejected_total Messages rejected.\n# TYPE vedette_ingest_rejected_total counter\n");
+  for (size_t i = 1; i <= VEDETTE__V1__REASON__REASON_SHED; i++) {
+    evbuffer_add_printf(out, "vedette_ingest_rejected_total{reason=\"%s\"} %" PRIu64 "\n", reason_label(i), stats.rejected_by[i]);
+  }
+}
+
+static bool is_ready(char *why, size_t size, void *arg) {
+  const struct ingest *ingest = arg;
+  bool broker = session_since(ingest->session) != 0;
+  bool store = writer_stats(ingest->writer).connected;
+  snprintf(why, size, "%s%s%s", broker ? "" : "not subscribed at the broker", broker || store ? "" : "; ",
+           store ? "" : "not connected to PostgreSQL");
+  return broker && store;
+}
+
+static bool start(struct ingest *ingest) {
+  struct config_ingest *config = &ingest->config->ingest;
+  struct writer_events events = {.seeing_since = seeing_since, .drained = on_drained, .arg = ingest};
+  struct http_source source = {.metrics = write_metrics, .ready = is_ready, .arg = ingest};
+  struct timeval tick = loop_ms(WATCH_MS);
+  ingest->loop = loop_new(on_stop, on_reload, ingest);
+  if (ingest->loop == NULL || (ingest->readable = loop_bell_new(ingest->loop, on_readable, ingest)) == NULL) {
+    return false;
+  }
+  ingest->journal = journal_open(&config->journal, ring, ingest->readable);
+  if (ingest->journal == NULL) {
+    return false;
+  }
+  ingest->writer = writer_new(ingest->loop, ingest->config, ingest->journal, &events);
+  ingest->session = session_new(ingest->loop, ingest->config, ingest->journal);
+  if (ingest->writer == NULL || ingest->session == NULL) {
+    return false;
+  }
+  ingest->http = http_open(ingest->loop, &config->http, &source);
+  ingest->watch = event_new(loop_base(ingest->loop), -1, EV_PERSIST, on_watch, ingest);
+  return ingest->http != NULL && ingest->watch != NULL && event_add(ingest->watch, &tick) == 0;
+}
+
+static void stop(struct ingest *ingest) {
+  if (ingest->watch != NULL) {
+    event_free(ingest->watch);
+  }
+  http_close(ingest->http);
+  session_free(ingest->session);
+  writer_free(ingest->writer);
+  journal_close(ingest->journal);
+  loop_bell_free(ingest->readable);
+  loop_free(ingest->loop);
+  config_free(ingest->config);
+}
+
+int main(int argc, char **argv) {
+  struct ingest ingest = {0};
+  int status;
+  ingest.config =
+      daemon_start(argc, argv, "vedette-ingest", "takes telemetry from an MQTT broker and stores it, losing nothing", &status);
+  if (ingest.config == NULL) {
+    return status;
+  }
+  bool started = start(&ingest);
+  if (started) {
+    log_info("started", "worker=%s version=%s", ingest.config->ingest.worker, VEDETTE_VERSION);
+    loop_run(ingest.loop);
+    log_info("stopped", "");
+  }
+  stop(&ingest);
+  return started ? EXIT_SUCCESS : EXIT_FAILURE;
+}

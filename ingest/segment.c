@@ -1,0 +1,175 @@
+#include "ingest/segment.h"
+
+#include "common/crc32c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is written as memory holds it, and is little-endian");
+
+static const char magic[8] = {'V', 'D', 'J', 'R', 'N', 'L', '0', '1'};
+
+struct header {
+  char magic[8];
+  uint8_t id[JOURNAL_ID];
+  uint64_t first;
+  uint64_t size;
+  uint32_t crc;
+  uint8_t zero[SEGMENT_HEADER - 44];
+};
+_Static_assert(sizeof(struct header) == SEGMENT_HEADER, "layout of the header");
+
+struct prefix {
+  uint32_t crc;
+  uint32_t body;
+  uint64_t number;
+  int64_t received;
+  uint16_t topic;
+  uint8_t flags;
+  uint8_t zero[5];
+};
+_Static_assert(sizeof(struct prefix) == RECORD_HEADER, "layout of a record's head");
+
+static struct segment *segment_map(const char *path, int fd, size_t size, bool writable) {
+  struct segment *segment = calloc(1, sizeof *segment);
+  if (segment == NULL) {
+    return NULL;
+  }
+  segment->fd = fd;
+  segment->size = size;
+  segment->path = strdup(path);
+  segment->map = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  if (segment->map == MAP_FAILED || segment->path == NULL) {
+    segment->map = segment->map == MAP_FAILED ? NULL : segment->map;
+    segment->fd = -1; // stays the caller's
+    segment_close(segment);
+    return NULL;
+  }
+  return segment;
+}
+
+struct segment *segment_make(const char *path, const uint8_t *id, uint64_t first, size_t size) {
+  int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return NULL;
+  }
+  // Allocated before it is mapped: a full disk shows here and not as SIGBUS in the middle of a record.
+  int failed = posix_fallocate(fd, 0, (off_t)size);
+  struct segment *segment = failed ? NULL : segment_map(path, fd, size, true);
+  if (segment != NULL) {
+    struct header header = {.first = first, .size = size};
+    memcpy(header.magic, magic, sizeof magic);
+    memcpy(header.id, id, JOURNAL_ID);
+    header.crc = crc32c(0, &header, offsetof(struct header, crc));
+    memcpy(segment->map, &header, sizeof header);
+    segment->first = first;
+    if (fsync(fd) == 0) {
+      return segment;
+    }
+    failed = errno;
+    segment->fd = -1;
+    segment_close(segment);
+  }
+  failed = failed ? failed : errno;
+  close(fd);
+  unlink(path);
+  errno = failed;
+  return NULL;
+}
+
+static int check_header(const struct segment *segment, const uint8_t *id) {
+  struct header header;
+  memcpy(&header, segment->map, sizeof header);
+  if (memcmp(header.magic, magic, sizeof magic) != 0 || header.crc != crc32c(0, &header, offsetof(struct header, crc)) ||
+      header.size != segment->size) {
+    return EINVAL;
+  }
+  return id != NULL && memcmp(header.id, id, JOURNAL_ID) != 0 ? ESTALE : 0;
+}
+
+struct segment *segment_open(const char *path, const uint8_t *id, bool writable) {
+  struct stat info;
+  int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  if (fd < 0) {
+    return NULL;
+  }
+  int failed = EINVAL;
+  if (fstat(fd, &info) == 0 && info.st_size >= SEGMENT_HEADER + RECORD_HEADER) {
+    struct segment *segment = segment_map(path, fd, (size_t)info.st_size, writable);
+    failed = segment ? check_header(segment, id) : errno;
+    if (segment != NULL && failed == 0) {
+      segment->first = ((const struct header *)(const void *)segment->map)->first;
+      return segment;
+    }
+    if (segment != NULL) {
+      segment->fd = -1;
+      segment_close(segment);
+    }
+  }
+  close(fd);
+  errno = failed;
+  return NULL;
+}
+
+void segment_close(struct segment *segment) {
+  if (segment == NULL) {
+    return;
+  }
+  if (segment->map != NULL) {
+    munmap(segment->map, segment->size);
+  }
+  if (segment->fd >= 0) {
+    close(segment->fd);
+  }
+  free(segment->path);
+  free(segment);
+}
+
+size_t record_size(size_t topic_length, size_t payload_length) {
+  return (RECORD_HEADER + topic_length + payload_length + 7) & ~(size_t)7;
+}
+
+void record_write(struct segment *segment, size_t offset, const struct record *record) {
+  uint8_t *at = segment->map + offset;
+  size_t body = record->topic_length + record->payload_length;
+  struct prefix prefix = {.body = (uint32_t)body,
+                          .number = record->number,
+                          .received = record->received,
+                          .topic = (uint16_t)record->topic_length,
+                          .flags = record->flags};
+  memcpy(at + RECORD_HEADER, record->topic, record->topic_length);
+  if (record->payload_length > 0) {
+    memcpy(at + RECORD_HEADER + record->topic_length, record->payload, record->payload_length);
+  }
+  memcpy(at + 4, (const uint8_t *)&prefix + 4, RECORD_HEADER - 4);
+  uint32_t crc = crc32c(0, at + 4, RECORD_HEADER - 4 + body);
+  memcpy(at, &crc, sizeof crc);
+}
+
+size_t record_read(const struct segment *segment, size_t offset, uint64_t number, struct record *record) {
+  struct prefix prefix;
+  if (offset > segment->size || segment->size - offset < RECORD_HEADER) {
+    return 0;
+  }
+  const uint8_t *at = segment->map + offset;
+  memcpy(&prefix, at, sizeof prefix);
+  if (prefix.number != number || prefix.body > segment->size - offset - RECORD_HEADER || prefix.topic > prefix.body ||
+      prefix.crc != crc32c(0, at + 4, RECORD_HEADER - 4 + prefix.body)) {
+    return 0;
+  }
+  *record = (struct record){
+      .number = prefix.number,
+      .received = prefix.received,
+      .flags = prefix.flags,
+      .topic = (const char *)at + RECORD_HEADER,
+      .topic_length = prefix.topic,
+      .payload = at + RECORD_HEADER + prefix.topic,
+      .payload_length = prefix.body - prefix.topic,
+  };
+  return record_size(record->topic_length, record->payload_length);
+}

@@ -1,0 +1,303 @@
+#include "ingest/session.h"
+
+#include "common/log.h"
+#include "ingest/decode.h"
+
+#include <MQTTAsync.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+  RECEIVE_MAXIMUM = 1000,      // messages the broker may have in flight to us; Mosquitto 2.0.11 goes past it
+  PACKET_MAXIMUM = 256 * 1024, // bytes; the broker's own limit is below
+  KEEPALIVE_S = 30,
+  CONNECT_TIMEOUT_S = 10,
+  TICK_MS = 250,
+  BACKOFF_MOST_MS = 5000,
+  STOP_MS = 2000,
+};
+static const unsigned session_expiry_s = 7 * 86400; // how long the broker keeps our session and its queue
+
+enum link_state { DOWN, CONNECTING, UP };
+
+struct session {
+  struct loop *loop;
+  struct journal *journal;
+  const struct config_broker *broker;
+  char *client_id, *uri, *reports;
+  MQTTAsync client;
+  struct event *tick;
+  bool paused, stopping;
+  loop_cb stopped;
+  void *stopped_arg;
+  int64_t retry_at, stop_by; // steady clock
+  uint32_t backoff_ms;
+  _Atomic int state;     // set by Paho's thread
+  _Atomic int64_t since; // subscribed since; 0: not
+  _Atomic uint64_t received;
+};
+
+// --- on Paho's threads
+
+static int on_message(void *context, char *topic, int topic_length, MQTTAsync_message *message) {
+  struct session *session = context;
+  size_t length = topic_length > 0 ? (size_t)topic_length : strlen(topic);
+  uint8_t flags = (uint8_t)((message->dup ? RECORD_DUP : 0) | (message->retained ? RECORD_RETAINED : 0));
+  if (!journal_append(session->journal, topic, length, message->payload, (size_t)message->payloadlen, flags)) {
+    // Returning would acknowledge what is nowhere.
+    log_error("a message cannot be journaled; leaving without acknowledging it", "bytes=%d", message->payloadlen);
+    _exit(1);
+  }
+  atomic_fetch_add(&session->received, 1);
+  MQTTAsync_freeMessage(&message);
+  MQTTAsync_free(topic);
+  return 1;
+}
+
+static void on_lost(void *context, char *cause) {
+  struct session *session = context;
+  (void)cause;
+  atomic_store(&session->since, 0);
+  atomic_store(&session->state, DOWN);
+  log_warn("broker connection lost", "");
+}
+
+static void on_subscribed(void *context, MQTTAsync_successData5 *response) {
+  struct session *session = context;
+  (void)response;
+  atomic_store(&session->since, clock_wall_us());
+  log_info("subscribed", "topic=%s", session->reports);
+}
+
+static void on_subscribe_failed(void *context, MQTTAsync_failureData5 *response) {
+  (void)context;
+  log_error("the broker refuses the subscription; check its access list for ingest", "reason=%d", (int)response->reasonCode);
+}
+
+static void subscribe(struct session *session) {
+  char *topics[] = {session->reports, "vedette/v1/+/connectivity"};
+  int qos[] = {1, 1};
+  MQTTSubscribe_options options[2] = {MQTTSubscribe_options_initializer, MQTTSubscribe_options_initializer};
+  MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+  options[0].retainHandling = 2; // retained messages do not belong on shared subscriptions
+  options[1].retainHandling = 1; // only when the subscription is new
+  response.onSuccess5 = on_subscribed;
+  response.onFailure5 = on_subscribe_failed;
+  response.context = session;
+  response.subscribeOptionsCount = 2;
+  response.subscribeOptionsList = options;
+  int failed = MQTTAsync_subscribeMany(session->client, 2, topics, qos, &response);
+  if (failed != MQTTASYNC_SUCCESS) {
+    log_error("cannot subscribe", "error=%s", MQTTAsync_strerror(failed));
+  }
+}
+
+static void on_connected(void *context, MQTTAsync_successData5 *response) {
+  struct session *session = context;
+  atomic_store(&session->state, UP);
+  log_info("broker connected", "session_present=%d", response->alt.connect.sessionPresent);
+  subscribe(session);
+}
+
+static void on_connect_failed(void *context, MQTTAsync_failureData5 *response) {
+  struct session *session = context;
+  char quoted[300];
+  atomic_store(&session->state, DOWN);
+  log_warn("broker cannot be reached", "uri=%s code=%d reason=%d error=%s", session->uri, response ? response->code : 0,
+           response ? (int)response->reasonCode : 0,
+           log_quote(quoted, sizeof quoted, response && response->message ? response->message : ""));
+}
+
+static void on_disconnected(void *context, MQTTAsync_successData5 *response) {
+  struct session *session = context;
+  (void)response;
+  atomic_store(&session->since, 0);
+  atomic_store(&session->state, DOWN);
+}
+
+static void on_disconnect_failed(void *context, MQTTAsync_failureData5 *response) {
+  (void)response;
+  on_disconnected(context, NULL);
+}
+
+// --- on the loop's thread
+
+static void set_properties(MQTTProperties *properties) {
+  MQTTProperty expiry = {.identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, .value.integer4 = session_expiry_s};
+  MQTTProperty receive = {.identifier = MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, .value.integer2 = RECEIVE_MAXIMUM};
+  MQTTProperty packet = {.identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, .value.integer4 = PACKET_MAXIMUM};
+  MQTTProperties_add(properties, &expiry);
+  MQTTProperties_add(properties, &receive);
+  MQTTProperties_add(properties, &packet);
+}
+
+static void connect_now(struct session *session) {
+  MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer5;
+  MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+  MQTTProperties properties = MQTTProperties_initializer;
+  sigset_t all;
+  sigset_t before;
+  set_properties(&properties);
+  tls.struct_version = 5;
+  tls.trustStore = session->broker->ca;
+  tls.keyStore = session->broker->certificate;
+  tls.privateKey = session->broker->key;
+  tls.enableServerCertAuth = 1;
+  tls.verify = 1; // the host name too
+  tls.sslVersion = MQTT_SSL_VERSION_TLS_1_2;
+  options.cleanstart = 0;
+  options.keepAliveInterval = KEEPALIVE_S;
+  options.connectTimeout = CONNECT_TIMEOUT_S;
+  options.connectProperties = &properties;
+  options.ssl = &tls;
+  options.onSuccess5 = on_connected;
+  options.onFailure5 = on_connect_failed;
+  options.context = session;
+  atomic_store(&session->state, CONNECTING);
+  sigfillset(&all); // Paho's threads inherit the mask; signals are the loop's
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  int failed = MQTTAsync_connect(session->client, &options);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  MQTTProperties_free(&properties);
+  if (failed != MQTTASYNC_SUCCESS) {
+    log_error("cannot connect to the broker", "error=%s", MQTTAsync_strerror(failed));
+    atomic_store(&session->state, DOWN);
+  }
+}
+
+static void disconnect_now(struct session *session) {
+  MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer5;
+  options.onSuccess5 = on_disconnected;
+  options.onFailure5 = on_disconnect_failed;
+  options.context = session;
+  options.timeout = STOP_MS / 2;
+  if (MQTTAsync_disconnect(session->client, &options) != MQTTASYNC_SUCCESS) {
+    on_disconnected(session, NULL);
+  }
+}
+
+static void finish_stop(struct session *session) {
+  loop_cb stopped = session->stopped;
+  session->stopped = NULL;
+  stopped(session->stopped_arg);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+  struct session *session = arg;
+  int state = atomic_load(&session->state);
+  int64_t now = clock_steady_us();
+  (void)fd;
+  (void)what;
+  if (session->stopping) {
+    if (session->stopped != NULL && (state == DOWN || now > session->stop_by)) {
+      finish_stop(session);
+    }
+    return;
+  }
+  if (state == UP) {
+    session->backoff_ms = TICK_MS;
+  } else if (state == DOWN && !session->paused && now >= session->retry_at) {
+    session->retry_at = now + (int64_t)session->backoff_ms * 1000;
+    session->backoff_ms = session->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : session->backoff_ms * 2;
+    connect_now(session);
+  }
+}
+
+static bool make_client(struct session *session) {
+  MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
+  int failed = MQTTAsync_createWithOptions(&session->client, session->uri, session->client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
+                                           &options);
+  if (failed == MQTTASYNC_SUCCESS) {
+    failed = MQTTAsync_setCallbacks(session->client, session, on_lost, on_message, NULL);
+  }
+  if (failed != MQTTASYNC_SUCCESS) {
+    log_error("the MQTT client cannot be made", "error=%s", MQTTAsync_strerror(failed));
+  }
+  return failed == MQTTASYNC_SUCCESS;
+}
+
+struct session *session_new(struct loop *loop, const struct config *config, struct journal *journal) {
+  struct session *session = calloc(1, sizeof *session);
+  if (session == NULL) {
+    return NULL;
+  }
+  struct timeval tick = loop_ms(TICK_MS);
+  session->loop = loop;
+  session->journal = journal;
+  session->broker = &config->broker;
+  session->backoff_ms = TICK_MS;
+  unsetenv("MQTT_C_CLIENT_TRACE"); // it would print payloads
+  MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+  init.do_openssl_init = 1;
+  MQTTAsync_global_init(&init);
+  // A slash, which no device's name can have: nobody can take our session over.
+  if (asprintf(&session->client_id, "vedette/%s", config->ingest.worker) < 0 ||
+      asprintf(&session->uri, "ssl://%s:%u", config->broker.host, config->broker.port) < 0 ||
+      asprintf(&session->reports, "$share/%s/vedette/v1/+/report", config->ingest.share) < 0 || !make_client(session) ||
+      (session->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, session)) == NULL ||
+      event_add(session->tick, &tick) != 0) {
+    log_error("the broker session cannot be made", "errno=%d", errno);
+    session_free(session);
+    return NULL;
+  }
+  connect_now(session);
+  return session;
+}
+
+void session_free(struct session *session) {
+  if (session == NULL) {
+    return;
+  }
+  if (session->tick != NULL) {
+    event_free(session->tick);
+  }
+  if (session->client != NULL) {
+    MQTTAsync_destroy(&session->client);
+  }
+  free(session->client_id);
+  free(session->uri);
+  free(session->reports);
+  free(session);
+}
+
+void session_pause(struct session *session) {
+  session->paused = true;
+  disconnect_now(session);
+}
+
+void session_resume(struct session *session) {
+  session->paused = false;
+  session->retry_at = 0;
+}
+
+void session_reload(struct session *session) {
+  if (!session->paused) {
+    disconnect_now(session); // the tick connects again
+    session->retry_at = 0;
+  }
+}
+
+void session_stop(struct session *session, loop_cb done, void *arg) {
+  session->stopping = true;
+  session->stopped = done;
+  session->stopped_arg = arg;
+  session->stop_by = clock_steady_us() + (int64_t)STOP_MS * 1000;
+  disconnect_now(session);
+}
+
+bool session_paused(const struct session *session) {
+  return session->paused;
+}
+
+int64_t session_since(const struct session *session) {
+  return atomic_load(&session->since);
+}
+
+uint64_t session_received(const struct session *session) {
+  return atomic_load(&session->received);
+}

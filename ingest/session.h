@@ -1,0 +1,33 @@
+// The session with the broker, through Paho MQTT C: MQTT 5 over mutual TLS, session kept, shared subscription for reports.
+//
+// Paho calls back on its own thread, under a lock of the whole process, and acknowledges when the callback returns. The callback
+// appends to the journal and returns; should that fail the process ends, so that the message is never acknowledged. Everything
+// else here belongs to the loop's thread.
+#ifndef VEDETTE_INGEST_SESSION_H
+#define VEDETTE_INGEST_SESSION_H
+
+#include "common/config.h"
+#include "common/loop.h"
+#include "ingest/journal.h"
+
+#include <stdbool.h>
+
+struct session;
+
+// Starts connecting, and reconnects with back-off until session_stop. NULL on failure, logged.
+struct session *session_new(struct loop *loop, const struct config *config, struct journal *journal);
+void session_free(struct session *session); // after session_stop; accepts NULL
+
+void session_pause(struct session *session);  // leaves the broker, the session is kept there
+void session_resume(struct session *session); // and comes back
+void session_reload(struct session *session); // reconnects with the certificates as they are now
+
+// Leaves the broker; `done` runs on the loop's thread when no callback can come any more (after 2 s at the latest).
+void session_stop(struct session *session, loop_cb done, void *arg);
+
+bool session_paused(const struct session *session);
+// Since when we have been subscribed without a break, Unix microseconds; 0: we are not.
+int64_t session_since(const struct session *session);
+uint64_t session_received(const struct session *session); // messages appended
+
+#endif

@@ -1,0 +1,489 @@
+// The writer is a machine of phases. Each phase either runs a script and goes on when it is done, or goes on at once:
+//
+//   CLOSED → OPENING → IDLE → COLLECT → REFRESH → METRICS → DECLARE → SETS → PROBE → COMMIT → IDLE …
+//
+// When the connection is lost the batch in memory is dropped: after OPENING the store says where to go on, and the journal is
+// read again from there. So a commit whose outcome was not known needs no special case.
+#include "ingest/writer.h"
+
+#include "common/log.h"
+#include "ingest/batch.h"
+#include "ingest/resolve.h"
+#include "storage/intake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+  HEARTBEAT_US = 1000000,      // an idle worker commits an empty batch this often: time advances by batches
+  REFRESH_US = 2000000,        // how often the registry is looked at for changes
+  REFRESH_UNKNOWN_US = 200000, // sooner, when a stranger speaks
+  DRAIN_MS = 5000,
+  RETRY_MS = 500,
+  PROBES_MOST = 20, // a batch that meets a repeat again and again points to something else
+};
+
+// Partitions are looked after this often, microseconds.
+static const int64_t housekeep_us = 3600 * INT64_C(1000000);
+
+enum phase { CLOSED, OPENING, LOST_RECORDS, IDLE, HOUSEKEEPING, REFRESHING, METRICS, DECLARE, SETS, PROBE, COMMIT, WAITING };
+
+struct writer {
+  struct loop *loop;
+  struct journal *journal;
+  struct writer_events events;
+  struct link *link;
+  struct event *timer; // age of a batch, heart-beat, retries
+  char *worker;
+  struct config_batch limits;
+  enum phase phase;
+  struct intake_position position;
+  struct directory *directory;
+  struct intake_devices devices;
+  struct batch batch;
+  struct resolve *resolve;
+  size_t most;    // records in the next batch: halved while a row is being hunted that the store refuses
+  bool probe_all; // the store met a repeat: ask it about every row
+  bool draining;
+  unsigned probes;
+  int64_t committed_us, refreshed_us, housekept_us; // steady clock
+  struct writer_stats stats;
+};
+
+static void proceed(struct writer *writer);
+static void wait_for(struct writer *writer, uint32_t ms);
+
+// What follows a script of the present phase.
+static void on_done(const struct link_result *result, void *arg);
+
+static void run(struct writer *writer, enum phase phase, struct script *script) {
+  writer->phase = phase;
+  if (!link_run(writer->link, script, on_done, writer)) {
+    log_error("a script cannot be run; trying again", "phase=%d", (int)phase);
+    writer->phase = WAITING;
+    wait_for(writer, RETRY_MS);
+  }
+}
+
+static void wait_for(struct writer *writer, uint32_t ms) {
+  struct timeval wait = loop_ms(ms);
+  event_add(writer->timer, &wait);
+}
+
+static void take_device(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, void *arg) {
+  struct writer *writer = arg;
+  if (directory_put(writer->directory, id, credential, model, gateway, active) == NULL) {
+    log_error("out of memory for the registry", "device=%" PRId32, id);
+  }
+}
+
+static void on_up(void *arg) {
+  struct writer *writer = arg;
+  writer->stats.connected = true;
+  directory_clear(writer->directory); // the database may be another one, restored from a backup
+  batch_reset(&writer->batch, 0);
+  snprintf(writer->devices.snapshot, sizeof writer->devices.snapshot, "0");
+  run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
+}
+
+static void on_down(void *arg) {
+  struct writer *writer = arg;
+  writer->stats.connected = false;
+  writer->phase = CLOSED;
+  event_del(writer->timer);
+}
+
+// The feed is open: put the journal's reader where the store ends.
+static void opened(struct writer *writer) {
+  struct intake_position *at = &writer->position;
+  if (at->retired) {
+    log_error("this worker's journal was retired in the store; leaving, the next start begins a new one with what is left",
+              "journal=%s next_record=%" PRIu64, journal_id(writer->journal), at->record);
+    journal_retire(writer->journal, at->record);
+    _exit(1);
+  }
+  uint64_t oldest = journal_oldest(writer->journal);
+  if (at->record < oldest) {
+    log_error("the store lacks records that the journal no longer keeps: they are lost", "first=%" PRIu64 " next=%" PRIu64,
+              at->record, oldest);
+    run(writer, LOST_RECORDS,
+        intake_lost(at->feed, at->number, at->record, oldest, journal_received_to(writer->journal, oldest)));
+    return;
+  }
+  if (!journal_seek(writer->journal, at->record)) {
+    log_error("the store has more records than this journal: its folder was replaced; leaving, the next start begins a new one",
+              "journal=%s next_record=%" PRIu64, journal_id(writer->journal), at->record);
+    journal_retire(writer->journal, at->record);
+    _exit(1);
+  }
+  log_info("feed opened", "feed=%" PRId32 " batch=%" PRId64 " record=%" PRIu64, at->feed, at->number, at->record);
+  writer->stats.next_record = at->record;
+  journal_release(writer->journal, at->record);
+  batch_reset(&writer->batch, at->record);
+  writer->most = writer->limits.records;
+  writer->housekept_us = clock_steady_us();
+  run(writer, REFRESHING, intake_devices(&writer->devices));
+}
+
+static void collect(struct writer *writer) {
+  struct record record;
+  writer->batch.keep_us = writer->position.keep_us;
+  while (writer->batch.count < writer->most && journal_next(writer->journal, &record)) {
+    if (!batch_add(&writer->batch, writer->directory, &record)) {
+      journal_seek(writer->journal, record.number);
+      return;
+    }
+  }
+}
+
+static bool batch_due(const struct writer *writer) {
+  const struct batch *batch = &writer->batch;
+  if (batch->count == 0) {
+    return clock_steady_us() - writer->committed_us >= HEARTBEAT_US;
+  }
+  int64_t age = clock_wall_us() - batch->messages[0].record.received;
+  return batch->count >= writer->most || writer->draining || age >= (int64_t)writer->limits.age_ms * 1000 || age < 0;
+}
+
+static void build_and_commit(struct writer *writer) {
+  struct batch *batch = &writer->batch;
+  struct intake_position *at = &writer->position;
+  if (!batch_encode(batch, intake_batch_key(at->feed, at->number))) {
+    log_error("out of memory for a batch; trying again", "");
+    writer->phase = WAITING;
+    wait_for(writer, RETRY_MS);
+    return;
+  }
+  struct batch_counts counts = batch_count(batch);
+  int64_t received_to = journal_received_to(writer->journal, batch->next);
+  if (received_to == 0 && batch->count > 0) {
+    received_to = batch->messages[batch->count - 1].record.received;
+  }
+  struct summary summary;
+  if (!summary_make(&summary, batch)) {
+    summary_free(&summary);
+    writer->phase = WAITING;
+    wait_for(writer, RETRY_MS);
+    return;
+  }
+  struct intake_batch row = {.feed = at->feed,
+                             .number = at->number,
+                             .first_record = batch->first,
+                             .next_record = batch->next,
+                             .journaled = journal_head(writer->journal),
+                             .received_to = received_to,
+                             .seeing_since = writer->events.seeing_since(received_to, writer->events.arg),
+                             .reports = counts.reports,
+                             .rows = counts.rows,
+                             .connectivity = counts.connectivity,
+                             .duplicates = counts.duplicates,
+                             .rejected = counts.rejected,
+                             .days = summary.days,
+                             .report = &batch->reports,
+                             .traffic = &batch->traffic,
+                             .event = &batch->events,
+                             .firmware = &batch->firmware,
+                             .connectivity_rows = &batch->connectivity,
+                             .letters = &batch->letters,
+                             .ledger_devices = summary.devices,
+                             .ledger_minutes = summary.minutes,
+                             .ledger_terms = summary.terms,
+                             .ledger_reasons = summary.reasons,
+                             .ledger_counts = summary.counts};
+  struct script *script = intake_batch(&row);
+  summary_free(&summary);
+  run(writer, COMMIT, script);
+}
+
+static void committed(struct writer *writer) {
+  struct batch *batch = &writer->batch;
+  struct batch_counts counts = batch_count(batch);
+  batch_remember(batch);
+  for (size_t i = 0; i < batch->count; i++) {
+    if (batch->messages[i].outcome == OUTCOME_REJECTED) {
+      writer->stats.rejected_by[(unsigned)batch->messages[i].verdict.reason % 16]++;
+    }
+  }
+  writer->stats.batches++;
+  writer->stats.reports += counts.reports;
+  writer->stats.connectivity += counts.connectivity;
+  writer->stats.duplicates += counts.duplicates;
+  writer->stats.rejected += counts.rejected;
+  writer->stats.next_record = batch->next;
+  writer->position.number++;
+  writer->committed_us = clock_steady_us();
+  writer->probe_all = false;
+  writer->probes = 0;
+  writer->most = writer->most * 2 < writer->limits.records ? writer->most * 2 : writer->limits.records;
+  journal_release(writer->journal, batch->next);
+  batch_reset(batch, batch->next);
+}
+
+// Reads the batch's records again, as far as `most` allows.
+static void collect_again(struct writer *writer) {
+  uint64_t first = writer->batch.first;
+  batch_reset(&writer->batch, first);
+  if (!journal_seek(writer->journal, first)) {
+    log_error("the journal's reader cannot go back; leaving", "record=%" PRIu64, first);
+    _exit(1);
+  }
+  collect(writer);
+}
+
+// The store refused a row. Halve the batch until the message stands alone, then keep it as a dead letter.
+static void hunt_poison(struct writer *writer, const struct link_result *result) {
+  struct batch *batch = &writer->batch;
+  if (batch->count > 1) {
+    writer->most = batch->count / 2;
+    collect_again(writer);
+    writer->phase = METRICS;
+    return;
+  }
+  if (batch->count == 1 && batch->messages[0].outcome != OUTCOME_REJECTED) {
+    log_error("the store refuses a message; kept as a dead letter", "sqlstate=%s record=%" PRIu64, result->sqlstate,
+              batch->first);
+    message_reject(&batch->messages[0], VEDETTE__V1__REASON__REASON_FIELD,
+                   region_printf(batch->region, "the store refused it (%s)", result->sqlstate));
+    writer->phase = SETS;
+    return;
+  }
+  writer->phase = WAITING;
+  wait_for(writer, RETRY_MS);
+}
+
+static void commit_failed(struct writer *writer, const struct link_result *result) {
+  char quoted[300];
+  bool repeat = strcmp(result->sqlstate, "23505") == 0;
+  bool data = strncmp(result->sqlstate, "22", 2) == 0 || strncmp(result->sqlstate, "23", 2) == 0;
+  writer->stats.retries++;
+  log_warn("a batch was refused", "sqlstate=%s batch=%" PRId64 " records=%zu error=%s", result->sqlstate, writer->position.number,
+           writer->batch.count, log_quote(quoted, sizeof quoted, result->message));
+  if (repeat && strncmp(result->constraint, "batch_pkey", 10) == 0) {
+    // Somebody took our number: retired, or an earlier commit of ours went through after all. The store knows.
+    run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
+  } else if (repeat && writer->probes++ < PROBES_MOST) {
+    writer->probe_all = true;
+    writer->phase = PROBE;
+    proceed(writer);
+  } else if (data) {
+    hunt_poison(writer, result);
+    proceed(writer);
+  } else {
+    writer->phase = WAITING; // deadlock, time-out, disk full, …: nothing is lost by trying again
+    wait_for(writer, RETRY_MS);
+  }
+}
+
+static void on_done(const struct link_result *result, void *arg) {
+  struct writer *writer = arg;
+  char quoted[300];
+  if (result->outcome == LINK_LOST) {
+    return; // on_down follows
+  }
+  if (result->outcome == LINK_FAILED && writer->phase == COMMIT) {
+    commit_failed(writer, result);
+    return;
+  }
+  if (result->outcome == LINK_FAILED) {
+    log_error("the store refuses a step; trying again", "phase=%d sqlstate=%s error=%s", (int)writer->phase, result->sqlstate,
+              log_quote(quoted, sizeof quoted, result->message));
+    writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS ? OPENING : WAITING;
+    wait_for(writer, RETRY_MS);
+    return;
+  }
+  proceed(writer);
+}
+
+static void finish_drain(struct writer *writer) {
+  writer->draining = false;
+  writer->events.drained(writer->events.arg);
+}
+
+// Nothing runs: see what there is to do.
+static void idle(struct writer *writer) {
+  int64_t now = clock_steady_us();
+  writer->phase = IDLE;
+  collect(writer);
+  if (writer->draining && writer->batch.count == 0) {
+    finish_drain(writer);
+    return;
+  }
+  bool strangers = batch_unknown(&writer->batch) > 0 && now - writer->refreshed_us > REFRESH_UNKNOWN_US;
+  if (strangers || now - writer->refreshed_us > REFRESH_US) {
+    run(writer, REFRESHING, intake_devices(&writer->devices));
+  } else if (now - writer->housekept_us > housekeep_us) {
+    run(writer, HOUSEKEEPING, intake_housekeep());
+  } else if (batch_due(writer)) {
+    writer->phase = METRICS;
+    proceed(writer);
+  } else {
+    wait_for(writer, writer->limits.age_ms);
+  }
+}
+
+// Runs `script` in `phase`, or skips the phase when there is nothing to ask. True if it runs.
+static bool ask(struct writer *writer, enum phase phase, struct script *script) {
+  writer->phase = phase;
+  if (script == NULL) {
+    return false;
+  }
+  run(writer, phase, script);
+  return true;
+}
+
+// Goes on after the present phase is done.
+static void proceed(struct writer *writer) {
+  struct batch *batch = &writer->batch;
+  switch (writer->phase) {
+  case OPENING: opened(writer); return;
+  case LOST_RECORDS: run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position)); return;
+  case REFRESHING:
+    writer->refreshed_us = clock_steady_us();
+    batch_readmit(batch, writer->directory);
+    idle(writer);
+    return;
+  case HOUSEKEEPING:
+    writer->housekept_us = clock_steady_us();
+    idle(writer);
+    return;
+  case METRICS:
+    if (resolve_metrics_next(writer->resolve, batch) && ask(writer, METRICS, resolve_metrics(writer->resolve))) {
+      return; // comes back here until all have numbers
+    }
+    if (ask(writer, DECLARE, resolve_declarations(writer->resolve, batch))) {
+      return;
+    }
+    writer->phase = SETS;
+    proceed(writer);
+    return;
+  case DECLARE:
+    resolve_declared(writer->resolve);
+    writer->phase = SETS;
+    proceed(writer);
+    return;
+  case SETS:
+    if (!resolve_rows(writer->resolve, batch)) {
+      writer->phase = WAITING;
+      wait_for(writer, RETRY_MS);
+      return;
+    }
+    if (ask(writer, SETS, resolve_sets(writer->resolve, batch))) {
+      return;
+    }
+    if (ask(writer, PROBE, resolve_repeats(writer->resolve, batch, writer->probe_all))) {
+      writer->probe_all = false;
+      return;
+    }
+    build_and_commit(writer);
+    return;
+  case PROBE:
+    if (writer->probe_all) { // came here from a refused commit
+      writer->probe_all = false;
+      if (ask(writer, PROBE, resolve_repeats(writer->resolve, batch, true))) {
+        return;
+      }
+    }
+    resolve_repeated(writer->resolve, batch);
+    build_and_commit(writer);
+    return;
+  case COMMIT:
+    committed(writer);
+    idle(writer);
+    return;
+  default: return;
+  }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+  struct writer *writer = arg;
+  (void)fd;
+  (void)what;
+  if (!link_is_idle(writer->link)) {
+    return;
+  }
+  if (writer->phase == OPENING) {
+    run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
+  } else if (writer->phase == WAITING && writer->batch.count > 0) {
+    collect_again(writer);
+    writer->phase = METRICS;
+    proceed(writer);
+  } else {
+    idle(writer);
+  }
+}
+
+static void on_drain_late(evutil_socket_t fd, short what, void *arg) {
+  struct writer *writer = arg;
+  (void)fd;
+  (void)what;
+  if (writer->draining) {
+    log_warn("stopping with records left in the journal", "next_record=%" PRIu64, writer->stats.next_record);
+    finish_drain(writer);
+  }
+}
+
+struct writer *writer_new(struct loop *loop, const struct config *config, struct journal *journal,
+                          const struct writer_events *events) {
+  char conninfo[1024];
+  struct writer *writer = calloc(1, sizeof *writer);
+  if (writer == NULL || !config_conninfo(&config->store, "vedette_ingest", conninfo, sizeof conninfo)) {
+    free(writer);
+    return NULL;
+  }
+  writer->loop = loop;
+  writer->journal = journal;
+  writer->events = *events;
+  writer->limits = config->ingest.batch;
+  writer->most = writer->limits.records;
+  writer->worker = strdup(config->ingest.worker);
+  writer->directory = directory_new();
+  writer->devices = (struct intake_devices){.visit = take_device, .arg = writer};
+  writer->resolve = resolve_new();
+  writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
+  struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
+  writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
+  if (!writer->worker || !writer->directory || !writer->resolve || !writer->timer || !writer->link ||
+      !batch_init(&writer->batch, writer->limits.records)) {
+    writer_free(writer);
+    return NULL;
+  }
+  return writer;
+}
+
+void writer_free(struct writer *writer) {
+  if (writer == NULL) {
+    return;
+  }
+  link_free(writer->link);
+  if (writer->timer != NULL) {
+    event_free(writer->timer);
+  }
+  batch_destroy(&writer->batch);
+  resolve_free(writer->resolve);
+  directory_free(writer->directory);
+  free(writer->worker);
+  free(writer);
+}
+
+void writer_wake(struct writer *writer) {
+  if (writer->phase == IDLE && link_is_idle(writer->link)) {
+    idle(writer);
+  }
+}
+
+void writer_drain(struct writer *writer) {
+  struct timeval limit = loop_ms(DRAIN_MS);
+  writer->draining = true;
+  if (event_base_once(loop_base(writer->loop), -1, EV_TIMEOUT, on_drain_late, writer, &limit) != 0) {
+    finish_drain(writer);
+    return;
+  }
+  writer_wake(writer);
+}
+
+struct writer_stats writer_stats(const struct writer *writer) {
+  return writer->stats;
+}

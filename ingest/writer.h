@@ -1,0 +1,40 @@
+// From the journal to the store: takes records in order, makes batches of them, commits each exactly once. The loop's thread
+// only.
+#ifndef VEDETTE_INGEST_WRITER_H
+#define VEDETTE_INGEST_WRITER_H
+
+#include "common/config.h"
+#include "common/loop.h"
+#include "ingest/journal.h"
+
+#include <stdbool.h>
+
+struct writer;
+
+struct writer_events {
+  // Since when the broker session has been without a break (Unix microseconds); `received_to` while there is none.
+  int64_t (*seeing_since)(int64_t received_to, void *arg);
+  void (*drained)(void *arg); // after writer_drain
+  void *arg;
+};
+
+struct writer_stats {
+  uint64_t batches, reports, connectivity, duplicates, rejected; // committed by this process
+  uint64_t rejected_by[16];                                      // by vedette.v1.Reason
+  uint64_t retries;                                              // batches that were tried again
+  bool connected;
+  uint64_t next_record; // first that is not committed
+};
+
+struct writer *writer_new(struct loop *loop, const struct config *config, struct journal *journal,
+                          const struct writer_events *events);
+void writer_free(struct writer *writer); // accepts NULL
+
+// Records have become readable.
+void writer_wake(struct writer *writer);
+// Commits what the journal holds, then calls `drained` (after 5 s at the latest: the rest stays in the journal).
+void writer_drain(struct writer *writer);
+
+struct writer_stats writer_stats(const struct writer *writer);
+
+#endif

@@ -1,0 +1,292 @@
+// A device's life: connects, says it is online, reports, loses its connection, comes back.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "simulator/sim.h"
+
+static const double goodbye_limit = 3; // seconds to wait for the answer to a goodbye
+
+static void on_timer(evutil_socket_t socket, short what, void *arg);
+static void on_online(void *arg);
+static void on_acknowledged(void *arg, const struct link_tag *tag);
+static void on_down(void *arg, bool wanted, const char *reason);
+
+static const struct link_owner link_calls = {on_online, on_acknowledged, on_down};
+
+int device_init(struct device *device, struct sim *sim, struct member *member, const struct recording *recording) {
+  *device = (struct device){.sim = sim, .member = member, .recording = recording, .replay_start = -1, .version_known = true};
+  device->boot = sim->boot;
+  device->booted = sim_time();
+  device->version = member->version;
+  device->backoff = sim->options->backoff_least;
+  if (evtimer_assign(&device->timer, sim->base, on_timer, device) != 0) {
+    return -1;
+  }
+  device->link = link_new(sim->links, member->credential, &link_calls, device);
+  return device->link != NULL ? 0 : -1;
+}
+
+void device_free(struct device *device) {
+  if (device->link != NULL) {
+    evtimer_del(&device->timer);
+    link_free(device->link);
+  }
+}
+
+int64_t device_clock(const struct device *device) {
+  const struct fault_run *run = fault_of(device, FAULT_CLOCK);
+  int64_t now = sim_time();
+  if (run == NULL) {
+    return now;
+  }
+  if (run->fault->with.unset) {
+    return now > device->booted ? now - device->booted : 1;
+  }
+  return now + (int64_t)llround(run->fault->with.offset * 1e6);
+}
+
+static void wait_and_connect(struct device *device, double seconds) {
+  device->state = DEVICE_WAITING;
+  sim_timer(&device->timer, seconds);
+}
+
+// Doubles from the least to the most wait; the jitter keeps a fleet from coming back all at once.
+static void back_off(struct device *device) {
+  const struct options *options = device->sim->options;
+  double wait = device->backoff * random_between(&device->sim->random, 0.5, 1.5);
+  device->backoff = fmin(2 * device->backoff, options->backoff_most);
+  wait_and_connect(device, fmin(wait, options->backoff_most));
+}
+
+static void failed(struct device *device, const char *reason) {
+  struct sim *sim = device->sim;
+  sim->counters.failed++;
+  snprintf(sim->failure, sizeof sim->failure, "%s: %s", device->member->credential, reason);
+  back_off(device);
+}
+
+void device_connect(struct device *device) {
+  if (device->state == DEVICE_GONE || device->sim->stopping) {
+    return;
+  }
+  uint8_t will[128];
+  char topic[REPORT_TOPIC];
+  device->connection++;
+  report_topic(device->member->credential, "connectivity", topic);
+  device->state = DEVICE_CONNECTING;
+  const char *failure = link_open(device->link, topic, will, report_will(device, will));
+  if (failure != NULL) {
+    failed(device, failure);
+  }
+}
+
+// Seconds between reports; negative: the load generator decides.
+static double interval(const struct device *device) {
+  const struct options *options = device->sim->options;
+  const struct fault_run *flood = fault_of(device, FAULT_FLOOD);
+  bool load = options->rate > 0;
+  double usual = load ? (double)options->devices / options->rate : options->cadence;
+  if (flood == NULL) {
+    return load ? -1 : usual;
+  }
+  return flood->fault->with.rate > 0 ? 1 / flood->fault->with.rate : usual / flood->fault->with.factor;
+}
+
+static void schedule(struct device *device, double seconds) {
+  device->due = sim_monotonic() + seconds;
+  sim_timer(&device->timer, seconds);
+}
+
+void device_reschedule(struct device *device, bool soon) {
+  if (device->state != DEVICE_ONLINE) {
+    return;
+  }
+  if (device->recording != NULL) {
+    schedule(device, 0);
+    return;
+  }
+  double usual = interval(device);
+  if (usual < 0) {
+    evtimer_del(&device->timer);
+  } else if (soon) {
+    schedule(device, random_between(&device->sim->random, 0.05, 1) * fmin(usual, 2));
+  } else {
+    schedule(device, usual * random_between(&device->sim->random, 0.85, 1.15));
+  }
+}
+
+static void report_due(struct device *device) {
+  if (device->recording != NULL) {
+    double wait = replay_step(device);
+    if (wait < 0) {
+      device_leave(device, VEDETTE__V1__CONNECTIVITY_STATE__CONNECTIVITY_STATE_OFFLINE, "end of recording", 0, NEXT_GONE, 0);
+    } else {
+      schedule(device, wait);
+    }
+    return;
+  }
+  report_send(device);
+  device_reschedule(device, false);
+}
+
+// Does what was to come after the connection had gone.
+static void do_next(struct device *device) {
+  evtimer_del(&device->timer);
+  switch (device->next) {
+  case NEXT_DOWN: device->state = DEVICE_DOWN; break;
+  case NEXT_GONE:
+    device->state = DEVICE_GONE;
+    sim_gone(device->sim);
+    break;
+  case NEXT_REBOOT:
+    device->state = DEVICE_DOWN;
+    device_wake(device, true);
+    break;
+  case NEXT_CONNECT: wait_and_connect(device, device->next_delay); break;
+  }
+}
+
+static void new_boot(struct device *device) {
+  device->sim->counters.forgotten += link_reports_waiting(device->link);
+  if (link_forget(device->link) != 0) {
+    log_error("out of memory; a device keeps its unacknowledged reports", "device=%s", device->member->credential);
+  }
+  device->boot++;
+  device->sequence = 0;
+  device->connection = 0;
+  device->booted = sim_time();
+  device->reported = 0;
+  device->firmware_told = false;
+  device->metrics_told = false;
+  device->children_told = false;
+}
+
+void device_wake(struct device *device, bool reboot) {
+  if (device->state == DEVICE_LEAVING) { // not even gone yet
+    device->next = reboot ? NEXT_REBOOT : NEXT_CONNECT;
+    return;
+  }
+  if (device->state == DEVICE_DOWN) {
+    if (reboot) {
+      new_boot(device);
+    }
+    device->backoff = device->sim->options->backoff_least;
+    wait_and_connect(device, device->next_delay);
+  }
+}
+
+void device_leave(struct device *device, int state, const char *reason, int64_t until, enum device_next next, double delay) {
+  if (device->state == DEVICE_GONE) {
+    return;
+  }
+  device->next = next;
+  device->next_delay = delay;
+  if (device->state == DEVICE_LEAVING) {
+    return;
+  }
+  bool online = device->state == DEVICE_ONLINE;
+  device->state = DEVICE_LEAVING;
+  if (online && report_connectivity(device, state, reason, until, LINK_GOODBYE) == 0) {
+    sim_timer(&device->timer, goodbye_limit);
+  } else if (link_idle(device->link)) {
+    do_next(device);
+  } else {
+    link_close(device->link);
+  }
+}
+
+void device_crash(struct device *device, enum device_next next, double delay) {
+  if (device->state == DEVICE_GONE) {
+    return;
+  }
+  device->next = next;
+  device->next_delay = delay;
+  device->state = DEVICE_LEAVING;
+  if (link_idle(device->link)) {
+    do_next(device);
+  } else {
+    link_break(device->link);
+  }
+}
+
+static void on_timer(evutil_socket_t socket, short what, void *arg) {
+  (void)socket;
+  (void)what;
+  struct device *device = arg;
+  switch (device->state) {
+  case DEVICE_WAITING: device_connect(device); break;
+  case DEVICE_ONLINE: report_due(device); break;
+  case DEVICE_LEAVING: link_close(device->link); break;
+  case DEVICE_DOWN:
+  case DEVICE_CONNECTING:
+  case DEVICE_GONE: break;
+  }
+}
+
+static void on_online(void *arg) {
+  struct device *device = arg;
+  struct sim *sim = device->sim;
+  device->state = DEVICE_ONLINE;
+  device->backoff = sim->options->backoff_least;
+  sim->counters.connected++;
+  sim->counters.connects++;
+  if (report_connectivity(device, VEDETTE__V1__CONNECTIVITY_STATE__CONNECTIVITY_STATE_ONLINE, "", 0, LINK_BIRTH) != 0) {
+    log_warn("birth message not sent", "device=%s", device->member->credential);
+  }
+  bool first = !device->was_online;
+  device->was_online = true;
+  if (first && device->recording == NULL && interval(device) > 0) {
+    schedule(device, random_between(&sim->random, 0.02, 1) * interval(device)); // spreads the fleet over the cadence
+  } else {
+    device_reschedule(device, true);
+  }
+  if (first) {
+    sim_connected(sim);
+  }
+  fault_device_online(device);
+}
+
+static void on_acknowledged(void *arg, const struct link_tag *tag) {
+  struct device *device = arg;
+  struct sim *sim = device->sim;
+  switch (tag->what) {
+  case LINK_REPORT:
+    sim->counters.acknowledged++;
+    if (sim->stored_log != NULL) {
+      fprintf(sim->stored_log, "%s %llu %llu\n", device->member->credential, (unsigned long long)tag->boot,
+              (unsigned long long)tag->sequence);
+    }
+    break;
+  case LINK_BAD: sim->counters.acknowledged++; break;
+  case LINK_GOODBYE:
+    if (device->state == DEVICE_LEAVING) {
+      link_close(device->link);
+    }
+    break;
+  case LINK_BIRTH: break;
+  }
+}
+
+static void on_down(void *arg, bool wanted, const char *reason) {
+  struct device *device = arg;
+  struct sim *sim = device->sim;
+  enum device_state before = device->state;
+  if (link_was_online(device->link)) {
+    sim->counters.connected--;
+    sim->counters.lost += wanted ? 0 : 1;
+  }
+  if (before == DEVICE_LEAVING || sim->stopping) {
+    do_next(device);
+    return;
+  }
+  evtimer_del(&device->timer);
+  log_debug("connection gone", "device=%s reason=\"%s\"", device->member->credential, reason);
+  if (before == DEVICE_ONLINE) {
+    snprintf(sim->failure, sizeof sim->failure, "%s: %s", device->member->credential, reason);
+    back_off(device);
+  } else {
+    failed(device, reason);
+  }
+}

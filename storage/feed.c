@@ -1,0 +1,357 @@
+#include "storage/feed.h"
+
+#include "storage/copy.h"
+
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// --- binary fields
+
+static int64_t int8_at(const PGresult *rows, int row, int column) {
+  uint64_t raw;
+  if (PQgetisnull(rows, row, column)) {
+    return 0;
+  }
+  memcpy(&raw, PQgetvalue(rows, row, column), sizeof raw);
+  return (int64_t)be64toh(raw);
+}
+
+static int32_t int4_at(const PGresult *rows, int row, int column) {
+  uint32_t raw;
+  if (PQgetisnull(rows, row, column)) {
+    return 0;
+  }
+  memcpy(&raw, PQgetvalue(rows, row, column), sizeof raw);
+  return (int32_t)be32toh(raw);
+}
+
+static int64_t time_at(const PGresult *rows, int row, int column) {
+  return PQgetisnull(rows, row, column) ? 0 : int8_at(rows, row, column) + PG_EPOCH_US;
+}
+
+static bool bool_at(const PGresult *rows, int row, int column) {
+  return !PQgetisnull(rows, row, column) && PQgetvalue(rows, row, column)[0] != 0;
+}
+
+// --- start
+
+static void take_devices(const PGresult *rows, void *arg) {
+  const struct feed_registry *registry = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    registry->device(int4_at(rows, i, 0), PQgetvalue(rows, i, 1), int4_at(rows, i, 2), int4_at(rows, i, 3), bool_at(rows, i, 4),
+                     bool_at(rows, i, 5), registry->arg);
+  }
+}
+
+static void take_releases(const PGresult *rows, void *arg) {
+  const struct feed_registry *registry = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    registry->release(int4_at(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), registry->arg);
+  }
+}
+
+static void take_snapshot(const PGresult *rows, void *arg) {
+  struct feed_registry *registry = arg;
+  snprintf(registry->snapshot, sizeof registry->snapshot, "%s", PQgetvalue(rows, 0, 0));
+}
+
+struct script *feed_registry(struct feed_registry *registry) {
+  struct script *script = script_new();
+  const char *parameters[] = {registry->snapshot};
+  script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
+  script_add_binary(
+      script,
+      "SELECT id, credential, model, gateway, life = 'active', critical FROM store.device WHERE changed >= $1::xid8 ORDER BY id",
+      1, parameters, take_devices, registry);
+  script_add_binary(script, "SELECT model, image_hash FROM store.firmware_release", 0, NULL, take_releases, registry);
+  script_add(script, "SELECT pg_snapshot_xmin(pg_current_snapshot())", 0, NULL, take_snapshot, registry);
+  script_add(script, "COMMIT", 0, NULL, NULL, NULL);
+  return script;
+}
+
+static void take_checkpoint(const PGresult *rows, void *arg) {
+  struct feed_start *start = arg;
+  start->checkpoint = PQntuples(rows) > 0 ? int8_at(rows, 0, 0) : 0;
+  start->version = PQntuples(rows) > 0 ? int4_at(rows, 0, 1) : 0;
+}
+
+static void take_clocks(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->feed(int4_at(rows, i, 0), int8_at(rows, i, 1), int8_at(rows, i, 2), int8_at(rows, i, 3), start->arg);
+  }
+}
+
+static void take_states(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->state(int4_at(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1), start->arg);
+  }
+}
+
+static void take_committed(const PGresult *rows, void *arg) {
+  struct feed_start *start = arg;
+  start->committed = int8_at(rows, 0, 0);
+}
+
+static void take_connectivity(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->connectivity(int4_at(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
+  }
+}
+
+static void take_alerts(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->live_alert(int4_at(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
+  }
+}
+
+struct script *feed_start(int16_t lane, struct feed_start *start) {
+  struct script *script = script_new();
+  struct decimal l = decimal(lane);
+  const char *parameters[] = {l.text};
+  script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
+  script_add_binary(script, "SELECT step, version FROM store.checkpoint WHERE lane = $1", 1, parameters, take_checkpoint, start);
+  script_add_binary(script,
+                    "SELECT (f->>0)::integer, (f->>1)::bigint, (f->>2)::bigint, (f->>3)::bigint"
+                    " FROM store.checkpoint, jsonb_array_elements(feeds) AS f WHERE lane = $1",
+                    1, parameters, take_clocks, start);
+  script_add_binary(script, "SELECT device, state FROM store.detector_state WHERE lane = $1", 1, parameters, take_states, start);
+  script_add_binary(script, "SELECT coalesce(max(step), 0) FROM store.analysed_batch WHERE lane = $1", 1, parameters,
+                    take_committed, start);
+  script_add(script, "COMMIT", 0, NULL, NULL, NULL);
+  return script;
+}
+
+struct script *feed_live(struct feed_start *start) {
+  struct script *script = script_new();
+  script_add_binary(script, "SELECT device, state FROM store.connectivity_now", 0, NULL, take_connectivity, start);
+  script_add_binary(script, "SELECT device, kind FROM store.alert WHERE state IN ('open', 'acknowledged') AND key = ''", 0, NULL,
+                    take_alerts, start);
+  return script;
+}
+
+// --- batches
+
+#define BATCH_COLUMNS                                                                                                            \
+  "b.feed, b.number, b.kind, b.first_record, b.next_record, b.received_to, b.seeing_since, b.rows,"                              \
+  " b.connectivity + b.rejected + b.reports, f.retired_at IS NOT NULL AND NOT EXISTS (SELECT FROM store.batch n"                 \
+  " WHERE n.feed = b.feed AND n.number > b.number)"
+
+static void take_batches(const PGresult *rows, void *arg) {
+  const struct feed_batches *batches = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    struct feed_batch batch = {
+        .step = int8_at(rows, i, 0),
+        .feed = int4_at(rows, i, 1),
+        .number = int8_at(rows, i, 2),
+        .kind = PQgetvalue(rows, i, 3)[0],
+        .first_record = int8_at(rows, i, 4),
+        .next_record = int8_at(rows, i, 5),
+        .received_to = time_at(rows, i, 6),
+        .seeing_since = time_at(rows, i, 7),
+        .rows = int4_at(rows, i, 8),
+        .others = int4_at(rows, i, 9),
+        .retired = bool_at(rows, i, 10),
+    };
+    batches->batch(&batch, batches->arg);
+  }
+}
+
+struct script *feed_replay(int16_t lane, int64_t after, int limit, struct feed_batches *batches) {
+  struct script *script = script_new();
+  struct decimal n[] = {decimal(lane), decimal(after), decimal(limit)};
+  const char *parameters[] = {n[0].text, n[1].text, n[2].text};
+  script_add_binary(script,
+                    "SELECT a.step, " BATCH_COLUMNS
+                    " FROM store.analysed_batch a JOIN store.batch b ON b.feed = a.feed AND b.number = a.number"
+                    " JOIN store.feed f ON f.id = b.feed WHERE a.lane = $1 AND a.step > $2 ORDER BY a.step LIMIT $3",
+                    3, parameters, take_batches, batches);
+  return script;
+}
+
+struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches) {
+  struct script *script = script_new();
+  struct decimal n[] = {decimal(lane), decimal(limit)};
+  const char *parameters[] = {n[0].text, n[1].text};
+  script_add_binary(
+      script,
+      "SELECT 0::bigint, b.* FROM store.feed f CROSS JOIN LATERAL (SELECT " BATCH_COLUMNS " FROM store.batch b"
+      " WHERE b.feed = f.id AND b.number > coalesce((SELECT max(a.number) FROM store.analysed_batch a"
+      " WHERE a.lane = $1 AND a.feed = f.id), 0) ORDER BY b.number LIMIT $2) b ORDER BY b.received_to, b.feed, b.number",
+      2, parameters, take_batches, batches);
+  return script;
+}
+
+// --- rows
+
+// All kinds have one shape: batch, device, publisher, time, received, boot, sequence, marks, size, code, count, until, retained,
+// text, hash.
+static void take_rows(const PGresult *rows, void *arg, enum feed_kind kind) {
+  const struct feed_rows *out = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    struct feed_row row = {
+        .kind = kind,
+        .batch = int8_at(rows, i, 0),
+        .device = int4_at(rows, i, 1),
+        .publisher = int4_at(rows, i, 2),
+        .time = time_at(rows, i, 3),
+        .received = time_at(rows, i, 4),
+        .boot = int8_at(rows, i, 5),
+        .sequence = int8_at(rows, i, 6),
+        .marks = int4_at(rows, i, 7),
+        .size = int4_at(rows, i, 8),
+        .code = int4_at(rows, i, 9),
+        .count = int4_at(rows, i, 10),
+        .until = time_at(rows, i, 11),
+        .retained = bool_at(rows, i, 12),
+        .text = PQgetvalue(rows, i, 13),
+        .text_length = (size_t)PQgetlength(rows, i, 13),
+        .hash = PQgetlength(rows, i, 14) == 32 ? (const uint8_t *)PQgetvalue(rows, i, 14) : NULL,
+    };
+    out->row(&row, out->arg);
+  }
+}
+
+static void take_connectivity_rows(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_CONNECTIVITY);
+}
+
+static void take_reports(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_REPORT);
+}
+
+static void take_events(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_EVENT);
+}
+
+static void take_firmware(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_FIRMWARE);
+}
+
+static void take_letters(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_DEAD_LETTER);
+}
+
+#define NOTHING "NULL::timestamptz"
+#define OF_BATCHES " WHERE batch = ANY ($1::bigint[])"
+
+struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
+  struct script *script = script_new();
+  const char *parameters[] = {list_literal(keys)};
+  script_add_binary(
+      script,
+      "SELECT batch, device, device, time, received, boot, connection, 0, 0, state::integer, 0, until, retained, reason,"
+      " NULL::bytea FROM store.connectivity" OF_BATCHES " ORDER BY received, device, boot, connection, state",
+      1, parameters, take_connectivity_rows, rows);
+  script_add_binary(script,
+                    "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, size, 0, 0, " NOTHING
+                    ", false, '', NULL::bytea FROM store.report" OF_BATCHES
+                    " ORDER BY received, device, publisher, boot, sequence, time",
+                    1, parameters, take_reports, rows);
+  script_add_binary(
+      script,
+      "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, 0, kind::integer, count, " NOTHING
+      ", false, subject, NULL::bytea FROM store.event" OF_BATCHES " ORDER BY received, device, publisher, boot, sequence, place",
+      1, parameters, take_events, rows);
+  script_add_binary(script,
+                    "SELECT batch, device, publisher, time, received, boot, sequence, 0, 0, verification::integer, 0, " NOTHING
+                    ", false, version, image_hash FROM store.firmware" OF_BATCHES
+                    " ORDER BY received, device, publisher, boot, sequence",
+                    1, parameters, take_firmware, rows);
+  script_add_binary(script,
+                    "SELECT batch, device, device, received, received, boot, sequence, 0, size, reason::integer, 0, " NOTHING
+                    ", false, detail, NULL::bytea FROM store.dead_letter" OF_BATCHES
+                    " AND device <> 0 ORDER BY received, device, record",
+                    1, parameters, take_letters, rows);
+  return script;
+}
+
+// --- commit
+
+static void add_alerts(struct script *script, const struct feed_commit *c) {
+  const char *parameters[] = {list_literal(c->alert_actions),     list_literal(c->alert_devices),
+                              list_literal(c->alert_kinds),       list_literal(c->alert_severities),
+                              list_literal(c->alert_times),       list_literal(c->alert_sentences),
+                              list_literal(c->alert_explanations)};
+  script_add(script,
+             "SELECT CASE u.action WHEN 'raise'"
+             " THEN store.raise_alert(u.device, u.kind, '', u.severity, " UNIX_TIME(
+                 "u.at") ", u.sentence, u.explanation::jsonb)"
+                         " ELSE store.clear_alert(u.device, u.kind, '', " UNIX_TIME(
+                             "u.at") ", u.sentence) END"
+                                     " FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::text[], "
+                                     "$7::text[])"
+                                     " AS u(action, device, kind, severity, at, sentence, explanation)",
+             7, parameters, NULL, NULL);
+}
+
+static void add_changes(struct script *script, const struct feed_commit *c) {
+  struct decimal step = decimal(c->step);
+  const char *parameters[] = {step.text, list_literal(c->change_devices), list_literal(c->change_times),
+                              list_literal(c->change_states), list_literal(c->change_reasons)};
+  script_add(
+      script,
+      "WITH change AS (SELECT u.*, " UNIX_TIME(
+          "u.at") " AS time FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::text[])"
+                  " WITH ORDINALITY AS u(device, at, state, reason, place)),"
+                  " history AS (INSERT INTO store.connectivity_change (device, step, place, at, state, reason)"
+                  " SELECT device, $1, place, time, state, reason FROM change)"
+                  " INSERT INTO store.connectivity_now (device, state, since, reason)"
+                  " SELECT DISTINCT ON (device) device, state, time, reason FROM change ORDER BY device, place DESC"
+                  " ON CONFLICT (device) DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason",
+      5, parameters, NULL, NULL);
+}
+
+static void add_checkpoint(struct script *script, const struct feed_commit *c) {
+  struct decimal n[] = {decimal(c->lane), decimal(c->checkpoint), decimal(c->version)};
+  const char *states[] = {n[0].text, list_literal(c->state_devices), list_literal(c->states)};
+  script_add(script,
+             "INSERT INTO store.detector_state (lane, device, state) SELECT $1, u.device, u.state"
+             " FROM unnest($2::integer[], $3::bytea[]) AS u(device, state)"
+             " ON CONFLICT (lane, device) DO UPDATE SET state = excluded.state",
+             3, states, NULL, NULL);
+  const char *clocks[] = {n[0].text,
+                          n[1].text,
+                          n[2].text,
+                          list_literal(c->clock_feeds),
+                          list_literal(c->clock_numbers),
+                          list_literal(c->clock_received),
+                          list_literal(c->clock_seeing)};
+  script_add(
+      script,
+      "INSERT INTO store.checkpoint (lane, step, version, feeds, taken_at)"
+      " SELECT $1, $2, $3, coalesce(jsonb_agg(jsonb_build_array(u.feed, u.number, u.received, u.seeing) ORDER BY u.feed), '[]'),"
+      " clock_timestamp() FROM unnest($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[]) AS u(feed, number, received, "
+      "seeing)"
+      " ON CONFLICT (lane) DO UPDATE SET step = excluded.step, version = excluded.version, feeds = excluded.feeds,"
+      " taken_at = excluded.taken_at",
+      7, clocks, NULL, NULL);
+}
+
+struct script *feed_commit(const struct feed_commit *c) {
+  struct script *script = script_new();
+  struct decimal lane = decimal(c->lane);
+  const char *steps[] = {lane.text, list_literal(c->steps), list_literal(c->feeds), list_literal(c->numbers),
+                         list_literal(c->rows)};
+  script_add(script, "BEGIN", 0, NULL, NULL, NULL);
+  script_add(script,
+             "INSERT INTO store.analysed_batch (lane, step, feed, number, rows) SELECT $1, u.step, u.feed, u.number, u.rows"
+             " FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::integer[]) AS u(step, feed, number, rows)",
+             5, steps, NULL, NULL);
+  if (list_count(c->alert_actions) > 0) {
+    add_alerts(script, c);
+  }
+  if (list_count(c->change_devices) > 0) {
+    add_changes(script, c);
+  }
+  if (c->states != NULL) {
+    add_checkpoint(script, c);
+  }
+  script_add(script, "COMMIT", 0, NULL, NULL, NULL);
+  return script;
+}

@@ -1,0 +1,102 @@
+// What analysis reads of the store and writes back, as scripts for storage/link.h. Each function returns NULL when memory ran
+// out. Times are Unix microseconds.
+#ifndef VEDETTE_STORAGE_FEED_H
+#define VEDETTE_STORAGE_FEED_H
+
+#include "storage/link.h"
+#include "storage/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// --- what is known at the start: registry, checkpoint, live alerts, connectivity
+
+struct feed_registry {
+  void (*device)(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, bool critical, void *arg);
+  void (*release)(int32_t model, const uint8_t *hash, void *arg); // 32 bytes
+  void *arg;
+  char snapshot[24]; // as in intake_devices: "0" for all
+};
+struct script *feed_registry(struct feed_registry *registry);
+
+struct feed_start {
+  void (*feed)(int32_t feed, int64_t number, int64_t received_to, int64_t seeing_since, void *arg); // clocks at the checkpoint
+  void (*state)(int32_t device, const uint8_t *state, size_t size, void *arg);
+  void (*connectivity)(int32_t device, const char *state, void *arg); // as committed, see feed_live
+  void (*live_alert)(int32_t device, const char *kind, void *arg);    // as above
+  void *arg;
+  int64_t checkpoint; // step the states are of; 0: none
+  int32_t version;    // of the states
+  int64_t committed;  // last step done
+};
+// `lane`: the set of shards this worker works through.
+struct script *feed_start(int16_t lane, struct feed_start *start);
+// What is committed of connectivity and alerts: to be asked when the replay has caught up.
+struct script *feed_live(struct feed_start *start);
+
+// --- batches
+
+struct feed_batch {
+  int64_t step; // of a batch that was analysed before; 0 for a new one
+  int32_t feed;
+  int64_t number;
+  char kind;    // 'd'ata, 'l'ost, 'v'oid
+  bool retired; // the feed takes no batch after this one
+  int64_t first_record, next_record, received_to, seeing_since;
+  int32_t rows, others; // of store.report; of anything else
+};
+typedef void (*feed_batch_cb)(const struct feed_batch *batch, void *arg);
+struct feed_batches {
+  feed_batch_cb batch;
+  void *arg;
+};
+// Batches that were analysed after step `after`, in the order they were.
+struct script *feed_replay(int16_t lane, int64_t after, int limit, struct feed_batches *batches);
+// Batches that are not, the earliest first. A number that is missing is still in flight: take a feed's numbers only without a
+// hole.
+struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches);
+
+// --- rows of batches
+
+// One row of any kind; `kind` as in enum feed_kind. Fields that a kind lacks are 0 or "".
+enum feed_kind { FEED_CONNECTIVITY, FEED_REPORT, FEED_EVENT, FEED_FIRMWARE, FEED_DEAD_LETTER };
+struct feed_row {
+  enum feed_kind kind;
+  int64_t batch; // key
+  int32_t device, publisher;
+  int64_t time, received, boot, sequence;
+  int32_t marks, size, code, count;
+  int64_t until;
+  bool retained;
+  const char *text; // subject, version, reason, detail
+  size_t text_length;
+  const uint8_t *hash; // 32 bytes or NULL
+};
+typedef void (*feed_row_cb)(const struct feed_row *row, void *arg);
+struct feed_rows {
+  feed_row_cb row;
+  void *arg;
+};
+// `keys`: batch keys. Rows come kind by kind, each in an order that is the same every time.
+struct script *feed_rows(struct list *keys, struct feed_rows *rows);
+
+// --- effects, cursor and checkpoint, in one transaction
+
+struct feed_commit {
+  int16_t lane;
+  struct list *steps, *feeds, *numbers, *rows; // analysed batches
+  // Alerts: raise or clear, in order.
+  struct list *alert_actions, *alert_devices, *alert_kinds, *alert_severities, *alert_times, *alert_sentences,
+      *alert_explanations;
+  // Connectivity changes, in order.
+  int64_t step; // they belong to
+  struct list *change_devices, *change_times, *change_states, *change_reasons;
+  // Checkpoint: NULL lists for none.
+  int64_t checkpoint;
+  int32_t version;
+  struct list *state_devices, *states;
+  struct list *clock_feeds, *clock_numbers, *clock_received, *clock_seeing;
+};
+struct script *feed_commit(const struct feed_commit *commit);
+
+#endif

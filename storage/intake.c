@@ -1,0 +1,194 @@
+#include "storage/intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void take_position(const PGresult *rows, void *arg) {
+  struct intake_position *position = arg;
+  position->feed = (int32_t)strtol(PQgetvalue(rows, 0, 0), NULL, 10);
+  position->number = strtoll(PQgetvalue(rows, 0, 1), NULL, 10);
+  position->record = strtoull(PQgetvalue(rows, 0, 2), NULL, 10);
+  position->retired = PQgetvalue(rows, 0, 3)[0] == 't';
+  position->keep_us = strtoll(PQgetvalue(rows, 0, 4), NULL, 10);
+}
+
+struct script *intake_housekeep(void) {
+  struct script *script = script_new();
+  script_add(script, "SELECT * FROM store.housekeep()", 0, NULL, NULL, NULL);
+  return script;
+}
+
+struct script *intake_open(const char *journal, const char *worker, struct intake_position *position) {
+  struct script *script = intake_housekeep();
+  const char *parameters[] = {journal, worker};
+  script_add(script,
+             "SELECT f.feed, f.next_number, f.next_record, f.retired,"
+             " (SELECT (extract(epoch FROM keep) * 1e6)::bigint FROM store.retention WHERE what = 'report')"
+             " FROM store.open_feed($1, $2) f",
+             2, parameters, take_position, position);
+  return script;
+}
+
+static void take_devices(const PGresult *rows, void *arg) {
+  struct intake_devices *devices = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    devices->visit((int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10), PQgetvalue(rows, i, 1),
+                   (int32_t)strtol(PQgetvalue(rows, i, 2), NULL, 10), (int32_t)strtol(PQgetvalue(rows, i, 3), NULL, 10),
+                   PQgetvalue(rows, i, 4)[0] == 't', devices->arg);
+  }
+}
+
+static void take_snapshot(const PGresult *rows, void *arg) {
+  struct intake_devices *devices = arg;
+  snprintf(devices->snapshot, sizeof devices->snapshot, "%s", PQgetvalue(rows, 0, 0));
+}
+
+struct script *intake_devices(struct intake_devices *devices) {
+  struct script *script = script_new();
+  const char *parameters[] = {devices->snapshot};
+  // The next snapshot is taken first: what commits between the two statements is read twice rather than never.
+  script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
+  script_add(script,
+             "SELECT id, credential, model, coalesce(gateway, 0), life = 'active' FROM store.device WHERE changed >= $1::xid8", 1,
+             parameters, take_devices, devices);
+  script_add(script, "SELECT pg_snapshot_xmin(pg_current_snapshot())", 0, NULL, take_snapshot, devices);
+  script_add(script, "COMMIT", 0, NULL, NULL, NULL);
+  return script;
+}
+
+void intake_metrics(struct script *script, int32_t model, struct list *names, int limit, link_rows rows, void *arg) {
+  struct decimal m = decimal(model);
+  struct decimal l = decimal(limit);
+  const char *parameters[] = {m.text, list_literal(names), l.text};
+  script_add(script, "SELECT unnest(store.intern_metrics($1, $2, $3))", 3, parameters, rows, arg);
+}
+
+void intake_sets(struct script *script, struct list *devices, struct list *sets, int limit, link_rows rows, void *arg) {
+  struct decimal l = decimal(limit);
+  const char *parameters[] = {list_literal(devices), list_literal(sets), l.text};
+  script_add(script,
+             "SELECT store.intern_set(u.device, u.metrics::integer[], $3)"
+             " FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS u(device, metrics, place) ORDER BY u.place",
+             3, parameters, rows, arg);
+}
+
+void intake_declare(struct script *script, int32_t model, int32_t metric, const char *kind, const char *unit) {
+  struct decimal m = decimal(model);
+  struct decimal n = decimal(metric);
+  const char *parameters[] = {m.text, n.text, kind, unit};
+  script_add(script, "SELECT store.declare_metric($1, $2, $3, $4)", 4, parameters, NULL, NULL);
+}
+
+void intake_probe_reports(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg) {
+  const char *parameters[] = {list_literal(keys->devices), list_literal(keys->times), list_literal(keys->publishers),
+                              list_literal(keys->boots), list_literal(keys->sequences)};
+  script_add(
+      script,
+      "SELECT u.place, r.digest FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[])"
+      " WITH ORDINALITY AS u(device, time, publisher, boot, sequence, place) JOIN store.report r ON r.device = u.device"
+      " AND r.time = " UNIX_TIME("u.time") " AND r.publisher = u.publisher AND r.boot = u.boot AND r.sequence = u.sequence",
+      5, parameters, rows, arg);
+}
+
+void intake_probe_connectivity(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg) {
+  const char *parameters[] = {list_literal(keys->devices), list_literal(keys->boots), list_literal(keys->sequences),
+                              list_literal(keys->publishers)};
+  script_add(script,
+             "SELECT u.place FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::smallint[])"
+             " WITH ORDINALITY AS u(device, boot, connection, state, place) JOIN store.connectivity c ON c.device = u.device"
+             " AND c.boot = u.boot AND c.connection = u.connection AND c.state = u.state",
+             4, parameters, rows, arg);
+}
+
+static void add_copy(struct script *script, const char *table, const struct copy *copy) {
+  char sql[64];
+  if (copy->rows > 0) {
+    snprintf(sql, sizeof sql, "COPY store.%s FROM STDIN (FORMAT binary)", table);
+    script_copy(script, sql, copy->data, copy->used);
+  }
+}
+
+static void add_batch_row(struct script *script, const struct intake_batch *b) {
+  const struct decimal n[] = {decimal(b->feed),
+                              decimal(b->number),
+                              decimal((int64_t)b->first_record),
+                              decimal((int64_t)b->next_record),
+                              decimal((int64_t)b->journaled),
+                              decimal(b->received_to),
+                              decimal(b->seeing_since),
+                              decimal(b->reports),
+                              decimal(b->rows),
+                              decimal(b->connectivity),
+                              decimal(b->duplicates),
+                              decimal(b->rejected)};
+  const char *parameters[] = {n[0].text,
+                              n[1].text,
+                              n[2].text,
+                              n[3].text,
+                              n[4].text,
+                              n[5].text,
+                              n[6].text,
+                              n[7].text,
+                              n[8].text,
+                              n[9].text,
+                              n[10].text,
+                              n[11].text,
+                              list_literal(b->days)};
+  script_add(
+      script,
+      "INSERT INTO store.batch (feed, number, first_record, next_record, journaled, received_to, seeing_since, reports, rows,"
+      " connectivity, duplicates, rejected, days) VALUES ($1, $2, $3, $4, $5, " UNIX_TIME("$6") ", " UNIX_TIME(
+          "$7") ","
+                " $8, $9, $10, $11, $12, ARRAY(SELECT date 'epoch' + d FROM unnest($13::integer[]) AS d))",
+      13, parameters, NULL, NULL);
+}
+
+struct script *intake_batch(const struct intake_batch *b) {
+  struct script *script = script_new();
+  script_add(script, "BEGIN", 0, NULL, NULL, NULL);
+  // First, so that a commit that is repeated, or a worker that was retired, fails here and not on rows.
+  add_batch_row(script, b);
+  add_copy(script, "report", b->report);
+  add_copy(script, "traffic", b->traffic);
+  add_copy(script, "event", b->event);
+  add_copy(script, "firmware", b->firmware);
+  add_copy(script, "connectivity", b->connectivity_rows);
+  add_copy(script, "dead_letter", b->letters);
+  if (list_count(b->ledger_devices) > 0) {
+    struct decimal feed = decimal(b->feed);
+    const char *parameters[] = {feed.text,
+                                list_literal(b->ledger_devices),
+                                list_literal(b->ledger_minutes),
+                                list_literal(b->ledger_terms),
+                                list_literal(b->ledger_reasons),
+                                list_literal(b->ledger_counts)};
+    script_add(
+        script,
+        "INSERT INTO store.ledger (device, minute, feed, term, reason, count)"
+        " SELECT u.device, " UNIX_TIME(
+            "u.minute") ", $1, u.term, u.reason, u.count"
+                        " FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::smallint[], $6::bigint[])"
+                        " AS u(device, minute, term, reason, count)"
+                        " ON CONFLICT (device, minute, feed, term, reason) DO UPDATE SET count = ledger.count + excluded.count",
+        6, parameters, NULL, NULL);
+  }
+  script_add(script, "COMMIT", 0, NULL, NULL, NULL);
+  return script;
+}
+
+struct script *intake_lost(int32_t feed, int64_t batch, uint64_t first, uint64_t next, int64_t received_to) {
+  struct script *script = script_new();
+  const struct decimal n[] = {decimal(feed), decimal(batch), decimal((int64_t)first), decimal((int64_t)next),
+                              decimal(received_to)};
+  const char *parameters[] = {n[0].text, n[1].text, n[2].text, n[3].text, n[4].text};
+  script_add(script,
+             "INSERT INTO store.batch (feed, number, kind, first_record, next_record, journaled, received_to, seeing_since)"
+             " VALUES ($1, $2, 'lost', $3, $4, $4, " UNIX_TIME("$5") ", " UNIX_TIME("$5") ")",
+             5, parameters, NULL, NULL);
+  return script;
+}
+
+int64_t intake_batch_key(int32_t feed, int64_t batch) {
+  return ((int64_t)feed << 40) | batch;
+}

@@ -1,0 +1,68 @@
+// What ingest asks of the store and tells it, as scripts for storage/link.h. The SQL is here and in storage/migrations, the
+// decisions are in ingest/writer.c. Each function returns NULL when memory ran out.
+#ifndef VEDETTE_STORAGE_INTAKE_H
+#define VEDETTE_STORAGE_INTAKE_H
+
+#include "storage/copy.h"
+#include "storage/link.h"
+#include "storage/list.h"
+
+// Where a journal stands in the store.
+struct intake_position {
+  int32_t feed;
+  int64_t number;  // of the next batch
+  uint64_t record; // next journal record to store
+  bool retired;    // takes no batch any more
+  int64_t keep_us; // how old a report may be
+};
+
+// Opens the feed of a journal (a UUID) and keeps house (partitions). Fills *position.
+struct script *intake_open(const char *journal, const char *worker, struct intake_position *position);
+struct script *intake_housekeep(void);
+
+// Devices of the registry that changed since `snapshot`, or all for "0". Afterwards `snapshot` is the one to ask with next.
+enum { SNAPSHOT_SIZE = 24 };
+typedef void (*intake_device)(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, void *arg);
+struct intake_devices {
+  intake_device visit;
+  void *arg;
+  char snapshot[SNAPSHOT_SIZE];
+};
+struct script *intake_devices(struct intake_devices *devices);
+
+// Appends: numbers for the names of a model. One row: int4[] in the order asked, NULL where the limit stands against it.
+void intake_metrics(struct script *script, int32_t model, struct list *names, int limit, link_rows rows, void *arg);
+// Appends: numbers for metric sets (one row each, in the order asked; NULL past the limit).
+void intake_sets(struct script *script, struct list *devices, struct list *sets, int limit, link_rows rows, void *arg);
+void intake_declare(struct script *script, int32_t model, int32_t metric, const char *kind, const char *unit);
+
+// Appends: which of these keys the store has. Rows: place in the lists (from 1), digest.
+struct intake_keys {
+  struct list *devices, *times, *publishers, *boots, *sequences;
+};
+void intake_probe_reports(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg);
+// Appends: which of these connectivity keys the store has (times and publishers unused; `publishers` holds the states). Rows:
+// place.
+void intake_probe_connectivity(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg);
+
+// One batch.
+struct intake_batch {
+  int32_t feed;
+  int64_t number;
+  uint64_t first_record, next_record, journaled;
+  int64_t received_to, seeing_since; // Unix microseconds
+  uint32_t reports, rows, connectivity, duplicates, rejected;
+  struct list *days;                                                                    // days since 1970-01-01
+  const struct copy *report, *traffic, *event, *firmware, *connectivity_rows, *letters; // those without rows are left out
+  // The ledger's exceptions, aggregated: same length.
+  struct list *ledger_devices, *ledger_minutes, *ledger_terms, *ledger_reasons, *ledger_counts;
+};
+struct script *intake_batch(const struct intake_batch *batch);
+
+// Says that the journal no longer has records [first, next): a batch of kind `lost`.
+struct script *intake_lost(int32_t feed, int64_t number, uint64_t first, uint64_t next, int64_t received_to);
+
+// The key of a batch in its rows (store.batch_key).
+int64_t intake_batch_key(int32_t feed, int64_t number);
+
+#endif

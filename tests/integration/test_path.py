@@ -1,0 +1,124 @@
+"""The way of the data: a report that a device publishes becomes rows, once, whatever is away meanwhile."""
+
+from __future__ import annotations
+
+from support import Installation, now_us
+
+STORED = "SELECT count(*) FROM vedette.report WHERE credential = %s"
+
+
+def test_report_becomes_samples(stack: Installation) -> None:
+    """Every type of value arrives as it was sent, and ingest acknowledges to the broker."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    at = now_us()
+    big = 2**53 + 1
+    samples = {"temperature": 21.25, "count": -7, "door/open": True, "mode": "auto ü", "big": big}
+    stack.device("dev-a").send(stack.wire.report(1, samples, at=at))
+    stack.wait_for(STORED, "dev-a", expect=1)
+    rows = {metric: (value, text) for metric, value, text in stack.query(
+        "SELECT metric, value, text FROM vedette.sample WHERE credential = 'dev-a'")}
+    assert {name: rows[name][0] for name in ("temperature", "count", "door/open")} == {"temperature": 21.25, "count": -7, "door/open": 1}
+    assert rows["mode"][1] == "auto ü"
+    assert rows["big"][1] == str(big)
+    assert stack.value("SELECT (extract(epoch FROM time) * 1e6)::bigint FROM vedette.report") == at
+    stack.wait_log("Received PUBACK from vedette/ingest-1")
+
+
+def test_firmware_traffic_and_events_are_stored(stack: Installation) -> None:
+    """The parts of a report that are no samples."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    v1 = stack.wire.v1
+    flow = v1.Flow(address=bytes((192, 0, 2, 7)), port=443, transport=v1.TRANSPORT_TCP, bytes_in=1000, bytes_out=200)
+    report = stack.wire.report(
+        1, firmware=v1.Firmware(version="1.2.3", image_hash=bytes(range(32)), boot_verification=v1.BOOT_VERIFICATION_VERIFIED),
+        traffic=v1.Traffic(interval=5_000_000, bytes_in=1500, bytes_out=300, packets_in=9, packets_out=8, connections=2, destinations=1,
+                           flows=[flow], listening_tcp=[22, 80], listening_udp=[53]),
+        events=[v1.Event(kind=v1.EVENT_KIND_LOGIN_FAILED, count=3, subject="admin", source=bytes((198, 51, 100, 9)))])
+    stack.device("dev-a").send(report)
+    stack.wait_for(STORED, "dev-a", expect=1)
+    assert stack.query("SELECT version, boot_verification, image_hash FROM vedette.firmware") == [
+        ("1.2.3", "verified", bytes(range(32)).hex())]
+    assert stack.query("SELECT bytes_in, bytes_out, connections, listening_tcp, listening_udp FROM vedette.traffic") == [
+        (1500, 300, 2, [22, 80], [53])]
+    assert stack.query("SELECT host(address), port, transport, bytes_in FROM vedette.traffic_flow") == [("192.0.2.7", 443, "tcp", 1000)]
+    assert stack.query("SELECT kind, count, subject, host(source) FROM vedette.event") == [("login failed", 3, "admin", "198.51.100.9")]
+
+
+def test_second_run_goes_on_with_its_data(stack: Installation) -> None:
+    """Stopped and started again: rows stay, new ones follow, none comes twice."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    stack.device("dev-a").send(stack.wire.report(1))
+    stack.wait_for(STORED, "dev-a", expect=1)
+    stack.close()
+    stack.stack.stop()
+    stack.stack.start_store()
+    stack.stack.migrate()
+    stack.stack.start_broker()
+    stack.register("dev-a", "dev-b")
+    stack.stack.start_ingest()
+    stack.device("dev-a").send(stack.wire.report(2))
+    stack.device("dev-b").send(stack.wire.report(1))
+    stack.wait_for("SELECT count(*) FROM vedette.report", expect=3)
+    assert stack.value("SELECT count(*) FROM vedette.worker WHERE retired_at IS NULL") == 1
+    assert stack.query("SELECT * FROM vedette.sequence_gap") == []
+
+
+def test_reports_wait_in_the_broker_while_ingest_is_away(stack: Installation) -> None:
+    """What is published while no worker runs is delivered when it is back."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    device = stack.device("dev-a")
+    device.send(stack.wire.report(1))
+    stack.wait_for(STORED, "dev-a", expect=1)
+    stack.stack.processes["vedette-ingest"].stop()
+    for sequence in range(2, 52):
+        device.send(stack.wire.report(sequence))
+    stack.stack.start_ingest()
+    stack.wait_for(STORED, "dev-a", expect=51)
+
+
+def test_reports_wait_in_the_journal_while_the_database_is_away(stack: Installation) -> None:
+    """Ingest acknowledges without the database, and stores everything once when it is back."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    device = stack.device("dev-a")
+    device.send(stack.wire.report(1))
+    stack.wait_for(STORED, "dev-a", expect=1)
+    stack.kill9("postgres")
+    acknowledged = stack.stack.broker.log_text().count("Received PUBACK from vedette/ingest-1")
+    for sequence in range(2, 52):
+        device.send(stack.wire.report(sequence))
+    stack.wait(lambda: stack.stack.broker.log_text().count("Received PUBACK from vedette/ingest-1") >= acknowledged + 50)
+    stack.kill9("vedette-ingest")
+    stack.stack.postgres.start()
+    stack.stack.start_ingest()
+    stack.wait_for(STORED, "dev-a", expect=51)
+    assert stack.query("SELECT * FROM vedette.sequence_gap") == []
+
+
+def test_redelivery_is_a_duplicate_and_not_a_second_row(stack: Installation) -> None:
+    """The same report twice is stored once, and counted."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    device = stack.device("dev-a")
+    report = stack.wire.report(1)
+    device.send(report)
+    device.send(report)
+    device.send(stack.wire.report(2))
+    stack.wait_for(STORED, "dev-a", expect=2)
+    stack.wait_for("SELECT coalesce(sum(duplicates), 0)::int FROM vedette.batch", expect=1)
+
+
+def test_connectivity_is_stored(stack: Installation) -> None:
+    """Birth and goodbye of a session."""
+    stack.register("dev-a")
+    stack.stack.start_ingest()
+    device = stack.device("dev-a")
+    v1 = stack.wire.v1
+    for state in (v1.CONNECTIVITY_STATE_ONLINE, v1.CONNECTIVITY_STATE_OFFLINE):
+        message = v1.Connectivity(state=state, boot_counter=1, connection=1, reason="test", time=now_us())
+        device.publish("vedette/v1/dev-a/connectivity", message.SerializeToString(), retain=True)
+    stack.wait_for("SELECT coalesce(sum(connectivity), 0)::int FROM vedette.batch", expect=2)

@@ -1,0 +1,337 @@
+#include "unit.h"
+
+#include "ingest/journal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[64];
+static _Atomic int rings;
+
+static void on_ready(void *arg) {
+  (void)arg;
+  atomic_fetch_add(&rings, 1);
+}
+
+static struct config_journal config(uint32_t sync_ms) {
+  return (struct config_journal){
+      .folder = folder, .segment_mib = 1, .high_mib = 64, .low_mib = 32, .keep_mib = 0, .sync_ms = sync_ms};
+}
+
+static struct journal *open_journal(uint32_t sync_ms) {
+  struct config_journal c = config(sync_ms);
+  struct journal *journal = journal_open(&c, on_ready, NULL);
+  assert_non_null(journal);
+  return journal;
+}
+
+static void append(struct journal *journal, int value) {
+  char payload[64];
+  int length = snprintf(payload, sizeof payload, "payload %d", value);
+  assert_true(journal_append(journal, "vedette/v1/a/report", 19, payload, (size_t)length, RECORD_DUP));
+}
+
+// Reads on until `count` records came; waits for the sync thread by closing nothing and asking again.
+static void expect(struct journal *journal, uint64_t first, uint64_t count) {
+  struct record record;
+  for (uint64_t n = first; n < first + count; n++) {
+    while (!journal_next(journal, &record)) {
+      usleep(1000);
+    }
+    char payload[64];
+    int length = snprintf(payload, sizeof payload, "payload %d", (int)n);
+    assert_int_equal(record.number, n);
+    assert_int_equal(record.payload_length, length);
+    assert_memory_equal(record.payload, payload, (size_t)length);
+    assert_int_equal(record.topic_length, 19);
+    assert_int_equal(record.flags, RECORD_DUP);
+  }
+  assert_false(journal_next(journal, &record) && record.number >= first + count + 1000000);
+}
+
+static void gives_back_what_was_appended_in_order(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  for (int i = 0; i < 1000; i++) {
+    append(journal, i);
+  }
+  expect(journal, 0, 1000);
+  assert_int_equal(journal_head(journal), 1000);
+  assert_true(rings > 0);
+  journal_close(journal);
+}
+
+static void goes_on_after_a_restart(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  char id[40];
+  strcpy(id, journal_id(journal));
+  for (int i = 0; i < 10; i++) {
+    append(journal, i);
+  }
+  journal_close(journal);
+  journal = open_journal(1);
+  assert_string_equal(journal_id(journal), id);
+  assert_int_equal(journal_head(journal), 10);
+  append(journal, 10);
+  assert_true(journal_seek(journal, 5));
+  expect(journal, 5, 6);
+  assert_false(journal_seek(journal, 12));
+  journal_close(journal);
+}
+
+static void strict_syncing_returns_only_after_the_disk(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(0);
+  for (int i = 0; i < 20; i++) {
+    struct record record;
+    append(journal, i);
+    assert_true(journal_next(journal, &record)); // on the disk, hence readable, at once
+    assert_int_equal(record.number, i);
+  }
+  journal_close(journal);
+}
+
+static int segments(char *last) {
+  int count = 0;
+  DIR *dir = opendir(folder);
+  for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+    if (strstr(entry->d_name, ".vdj") != NULL) {
+      count++;
+      if (last != NULL && strcmp(entry->d_name, last) > 0) {
+        strcpy(last, entry->d_name);
+      }
+    }
+  }
+  closedir(dir);
+  return count;
+}
+
+static void rolls_over_segments_and_releases_them(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  static char large[100000];
+  struct record record;
+  for (int i = 0; i < 50; i++) {
+    assert_true(journal_append(journal, "t", 1, large, sizeof large, 0));
+  }
+  assert_true(segments(NULL) >= 5);
+  for (int i = 0; i < 50; i++) {
+    while (!journal_next(journal, &record)) {
+      usleep(1000);
+    }
+  }
+  assert_true(journal_pending_bytes(journal) < 1000);
+  journal_release(journal, 50);
+  assert_int_equal(segments(NULL), 1);
+  assert_true(journal_oldest(journal) > 0);
+  assert_false(journal_seek(journal, 0));
+  assert_false(journal_append(journal, "t", 1, large, 2 << 20, 0)); // larger than a segment
+  journal_close(journal);
+}
+
+// Cuts or damages the newest segment at `offset` from the end of its records.
+static void damage(size_t offset, unsigned char with) {
+  char last[256] = "";
+  char path[400];
+  segments(last);
+  snprintf(path, sizeof path, "%s/%s", folder, last);
+  int fd = open(path, O_RDWR);
+  assert_true(fd >= 0);
+  assert_int_equal(pwrite(fd, &with, 1, (off_t)offset), 1);
+  close(fd);
+}
+
+static void cuts_a_torn_tail_off(void **state) {
+  (void)state;
+  size_t size = record_size(19, strlen("payload 0"));
+  struct journal *journal = open_journal(1);
+  for (int i = 0; i < 5; i++) {
+    append(journal, i);
+  }
+  journal_close(journal);
+  damage(SEGMENT_HEADER + 3 * size + RECORD_HEADER + 2, 'X'); // in the body of record 3
+  journal = open_journal(1);
+  assert_int_equal(journal_head(journal), 3);
+  // Record 4 lay whole behind the damage; it must not come back when 3 is written again.
+  append(journal, 3);
+  journal_close(journal);
+  journal = open_journal(1);
+  assert_int_equal(journal_head(journal), 4);
+  expect(journal, 0, 4);
+  journal_close(journal);
+}
+
+static void every_torn_byte_is_noticed(void **state) {
+  (void)state;
+  size_t size = record_size(19, strlen("payload 0"));
+  for (size_t at = 0; at < RECORD_HEADER + 19 + 9; at++) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    struct journal *journal = open_journal(1);
+    append(journal, 0);
+    append(journal, 1);
+    journal_close(journal);
+    damage(SEGMENT_HEADER + size + at, 0xA5);
+    journal = open_journal(1);
+    assert_int_equal(journal_head(journal), 1);
+    journal_close(journal);
+  }
+}
+
+static void a_killed_process_loses_nothing(void **state) {
+  int pipes[2];
+  (void)state;
+  assert_int_equal(pipe(pipes), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    struct config_journal c = config(1000); // the sync is far away
+    struct journal *journal = journal_open(&c, on_ready, NULL);
+    for (int i = 0; i < 500; i++) {
+      char payload[64];
+      int length = snprintf(payload, sizeof payload, "payload %d", i);
+      if (!journal_append(journal, "vedette/v1/a/report", 19, payload, (size_t)length, RECORD_DUP)) {
+        _exit(3);
+      }
+    }
+    ssize_t told = write(pipes[1], "x", 1);
+    (void)told;
+    pause();
+    _exit(2);
+  }
+  char byte;
+  assert_int_equal(read(pipes[0], &byte, 1), 1);
+  assert_int_equal(kill(child, SIGKILL), 0);
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  struct journal *journal = open_journal(1);
+  assert_int_equal(journal_head(journal), 500);
+  expect(journal, 0, 500);
+  journal_close(journal);
+  close(pipes[0]);
+  close(pipes[1]);
+}
+
+static void a_second_process_is_refused(void **state) {
+  (void)state;
+  struct config_journal c = config(1);
+  struct journal *journal = open_journal(1);
+  assert_null(journal_open(&c, on_ready, NULL));
+  journal_close(journal);
+}
+
+static void a_retired_journal_hands_over_what_is_not_stored(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  char id[40];
+  strcpy(id, journal_id(journal));
+  for (int i = 0; i < 10; i++) {
+    append(journal, i);
+  }
+  expect(journal, 0, 10);
+  journal_retire(journal, 6);
+  assert_false(journal_append(journal, "t", 1, "x", 1, 0)); // nothing is acknowledged any more
+  journal_close(journal);
+  journal = open_journal(1);
+  assert_string_not_equal(journal_id(journal), id);
+  assert_int_equal(journal_head(journal), 4); // records 6 to 9, numbered anew
+  struct record record;
+  assert_true(journal_next(journal, &record));
+  assert_memory_equal(record.payload, "payload 6", 9);
+  journal_close(journal);
+  journal = open_journal(1); // and that once
+  assert_int_equal(journal_head(journal), 4);
+  journal_close(journal);
+}
+
+static void tells_up_to_when_everything_is_read(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  struct record record;
+  int64_t empty = journal_received_to(journal, 0);
+  append(journal, 0);
+  append(journal, 1);
+  while (!journal_next(journal, &record)) {
+    usleep(1000);
+  }
+  assert_true(record.received >= empty);
+  int64_t between = journal_received_to(journal, 1); // that of record 1
+  while (!journal_next(journal, &record)) {
+    usleep(1000);
+  }
+  assert_int_equal(between, record.received);
+  assert_true(journal_received_to(journal, 2) >= record.received);
+  append(journal, 2);
+  journal_close(journal);
+}
+
+static void *append_many(void *arg) {
+  for (int i = 0; i < 5000; i++) {
+    if (!journal_append(arg, "t", 1, &i, sizeof i, 0)) {
+      return arg;
+    }
+  }
+  return NULL;
+}
+
+static void threads_may_append_while_the_loop_reads(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  pthread_t threads[3];
+  struct record record;
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(pthread_create(&threads[i], NULL, append_many, journal), 0);
+  }
+  for (uint64_t n = 0; n < 15000; n++) {
+    while (!journal_next(journal, &record)) {
+      usleep(500);
+    }
+    assert_int_equal(record.number, n);
+    if (n % 1000 == 0) {
+      journal_release(journal, n);
+    }
+  }
+  for (int i = 0; i < 3; i++) {
+    void *failed;
+    assert_int_equal(pthread_join(threads[i], &failed), 0);
+    assert_null(failed);
+  }
+  journal_close(journal);
+}
+
+static int make_folder(void **state) {
+  (void)state;
+  snprintf(folder, sizeof folder, "/tmp/vedette-journal-XXXXXX");
+  return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int remove_folder(void **state) {
+  char command[128];
+  (void)state;
+  snprintf(command, sizeof command, "rm -rf %s", folder);
+  return system(command);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(gives_back_what_was_appended_in_order),
+      TEST(goes_on_after_a_restart),
+      TEST(strict_syncing_returns_only_after_the_disk),
+      TEST(rolls_over_segments_and_releases_them),
+      TEST(cuts_a_torn_tail_off),
+      TEST(every_torn_byte_is_noticed),
+      TEST(a_killed_process_loses_nothing),
+      TEST(a_second_process_is_refused),
+      TEST(a_retired_journal_hands_over_what_is_not_stored),
+      TEST(tells_up_to_when_everything_is_read),
+      TEST(threads_may_append_while_the_loop_reads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
