@@ -1,1 +1,1 @@
-"""The private local stack: PostgreSQL, Mosquitto, the daemons and the simulator below one folder. Used by ./run and by the tests."""
+"""The private local stack below one folder: PostgreSQL, Mosquitto, the daemons, the simulator. Used by ./run and by the tests."""

@@ -82,7 +82,9 @@ def start(stack: Stack, given: argparse.Namespace) -> Simulation | None:
     stack.migrate()
     say(f"Mosquitto on 127.0.0.1:{stack.ports.devices} (TLS, client certificates) …")
     stack.start_broker()
-    simulation = None if given.no_sim else Simulation(given.devices, given.scenario, given.replay, given.speed)
+    simulation = None
+    if not given.no_sim:
+        simulation = stack.reachable(Simulation(given.devices, given.scenario, given.replay, given.speed))
     credential = stack.register_agent()
     if simulation is not None:
         say(f"  {stack.register_simulated(simulation)} devices have certificates and are registered")

@@ -19,14 +19,16 @@ USUAL_LOG = ("error", "warning", "notice", "information", "subscribe")
 class Broker:
     """One broker in `folder`, with certificates from `pki`; devices and ingest come in by their own ports on 127.0.0.1."""
 
-    def __init__(self, folder: Path, pki: Path, account: Account, devices_port: int, ingest_port: int, *, debug: bool = False) -> None:
+    def __init__(self, folder: Path, pki: Path, account: Account, devices_port: int, ingest_port: int, *,
+                 debug: bool = False) -> None:
         self.folder = folder
         self.account = account
         self.devices_port = devices_port
         self.ingest_port = ingest_port
         self.log = folder / "data" / "mosquitto.log"
         self._pki = pki
-        self._log_types = ("all",) if debug else USUAL_LOG  # `all` shows denied publishes and every packet, and costs a third of the rate
+        # `all` shows denied publishes and every packet, and costs a third of the rate.
+        self._log_types = ("all",) if debug else USUAL_LOG
         self.process = processes.Process("mosquitto", [PROGRAM, "-c", folder / "mosquitto.conf"], folder / "output.log", account)
 
     def configure(self) -> None:

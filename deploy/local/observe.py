@@ -90,7 +90,8 @@ class Observer:
             return list(cursor.fetchall())
 
     def _read_store(self, now: Snapshot) -> None:
-        now.connectivity = dict(self._rows("SELECT connectivity, count(*) FROM vedette.device GROUP BY 1"))
+        states = self._rows("SELECT connectivity, count(*) FROM vedette.device GROUP BY 1")
+        now.connectivity = {state: count for state, count in states}
         now.pending = 0
         for feed, newest, pending in self._rows("SELECT feed, batches, pending FROM vedette.worker WHERE retired_at IS NULL"):
             now.pending += pending or 0
@@ -127,7 +128,7 @@ class Observer:
             return ""
         if not status["devices"]:
             return "starting"
-        parts = [f"{status['connected']:,} of {status['devices']:,} devices connected", f"{status['published']:,} reports published",
-                 f"{status['acknowledged']:,} acknowledged"]
+        parts = [f"{status['connected']:,} of {status['devices']:,} devices connected",
+                 f"{status['published']:,} reports published", f"{status['acknowledged']:,} acknowledged"]
         parts += [f"{status[key]:,} {words}" for key, words in SIMULATOR_TROUBLES.items() if status[key]]
         return ", ".join(parts)

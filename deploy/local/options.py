@@ -1,4 +1,4 @@
-"""The command line of ./run. Imports nothing that may not be installed yet, so that ./run checks its options before it does anything.
+"""The command line of ./run. Imports nothing that may be missing yet, so that options are checked before anything is done.
 
 Called as `python3 -m deploy.local.options …` it only checks.
 """
@@ -26,18 +26,24 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """The options; hidden ones are for ./run itself."""
     made = Parser(prog="./run", formatter_class=argparse.RawDescriptionHelpFormatter, description=(
-        "Builds Vedette and runs it here: a private PostgreSQL and Mosquitto, the daemons, simulated devices, recorded ones, and\n"
-        "this machine as a real one. Everything lives in .run/. Ctrl-C stops it all; the next ./run goes on with its data."))
+        "Builds Vedette and runs it here: a private PostgreSQL and Mosquitto, the daemons, simulated devices, recorded ones,\n"
+        "and this machine as a real one. Everything lives in .run/. Ctrl-C stops it all; the next ./run goes on with its data."))
     made.add_argument("command", nargs="?", choices=("up", "down"), default="up",
                       help="up (default) starts and shows it; down stops one that runs elsewhere or was left behind")
-    made.add_argument("--devices", type=_number(int, 0, 1_000_000), default=50, metavar="N", help="simulated devices (default 50)")
-    made.add_argument("--scenario", type=Path, metavar="FILE", help="what happens to them (default deploy/scenarios/first-look.yaml)")
-    made.add_argument("--replay", type=Path, metavar="DIR", help="recorded series that are published too (default deploy/recorded)")
-    made.add_argument("--speed", type=_number(float, 0.001, 100_000), metavar="X", help="replay recordings X times as fast as recorded")
+    made.add_argument("--devices", type=_number(int, 0, 1_000_000), default=50, metavar="N",
+                      help="simulated devices (default 50)")
+    made.add_argument("--scenario", type=Path, metavar="FILE",
+                      help="what happens to them (default deploy/scenarios/first-look.yaml)")
+    made.add_argument("--replay", type=Path, metavar="DIR",
+                      help="recorded series that are published too (default deploy/recorded)")
+    made.add_argument("--speed", type=_number(float, 0.001, 100_000), metavar="X",
+                      help="replay recordings X times as fast as recorded")
     made.add_argument("--no-sim", action="store_true", help="no simulated or recorded devices, only this machine")
     made.add_argument("--fresh", action="store_true", help="forget the data and certificates of earlier runs")
-    made.add_argument("--for", dest="seconds", type=_number(float, 1, 1e9), metavar="SECONDS", help="stop by itself after so long")
-    made.add_argument("--port", type=_number(int, 1024, 65532), metavar="P", help="use ports P to P+3, not 8883, 8884, 9601 and 9602")
+    made.add_argument("--for", dest="seconds", type=_number(float, 1, 1e9), metavar="SECONDS",
+                      help="stop by itself after so long")
+    made.add_argument("--port", type=_number(int, 1024, 65532), metavar="P",
+                      help="use ports P to P+3, not 8883, 8884, 9601 and 9602")
     made.add_argument("--from", dest="origin", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
     made.add_argument("--folder", type=Path, default=STATE, help=argparse.SUPPRESS)
     made.add_argument("--build", type=Path, default=ROOT / "build" / "release", help=argparse.SUPPRESS)
@@ -45,7 +51,7 @@ def parser() -> Parser:
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    """The options, checked: paths are absolute (relative ones are taken from --from) and exist. Ends with 2 and one line otherwise."""
+    """The options, checked: paths exist and are absolute (relative ones are taken from --from). Otherwise one line and exit 2."""
     made = parser()
     given = made.parse_args(words)
     if given.no_sim and (given.scenario or given.replay or given.speed):
@@ -67,7 +73,8 @@ def _number(kind: type[int] | type[float], least: float, most: float) -> Callabl
         except ValueError:
             value = None
         if value is None or not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a{' whole' if kind is int else ''} number from {least:g} to {most:.0f}")
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {least:g} to {most:.0f}")
         return value
 
     return convert

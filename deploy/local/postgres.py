@@ -54,7 +54,8 @@ class Postgres:
         shutil.rmtree(self._data, ignore_errors=True)  # what an interrupted attempt left
         self.account.folder(self._data)
         processes.run([PROGRAMS / "initdb", "-D", self._data, "-U", "postgres", "--auth=peer", "--encoding=UTF8",
-                       "--locale=C.UTF-8", f"--wal-segsize={self._wal_segment_mib}", "--no-sync", "--no-instructions"], self.account)
+                       "--locale=C.UTF-8", f"--wal-segsize={self._wal_segment_mib}", "--no-sync",
+                       "--no-instructions"], self.account)
         return True
 
     def start(self, deadline: float = 60) -> None:

@@ -59,14 +59,15 @@ def run(argv: Sequence[str | Path], account: Account, *, timeout: float = 120, t
     """Runs a command to its end as the account and returns what it printed; a failure is a StackError with its last words."""
     words = [*as_account(account, signal.SIGKILL), *map(str, argv)]
     try:
-        done = subprocess.run(words, env=environment(), input=text_input, capture_output=True, text=True, timeout=timeout, cwd="/",
-                              stdin=None if text_input is not None else subprocess.DEVNULL)
+        done = subprocess.run(words, env=environment(), input=text_input, capture_output=True, text=True,
+                              timeout=timeout, cwd="/", stdin=None if text_input is not None else subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise StackError(f"cannot run {argv[0]}: {error.strerror}; install what deploy/packages.txt lists") from None
     except subprocess.TimeoutExpired:
         raise StackError(f"{Path(argv[0]).name} did not finish within {timeout:.0f} s") from None
     if done.returncode != 0:
-        raise StackError(f"{Path(argv[0]).name} failed ({describe_exit(done.returncode)}): {last_words(done.stderr or done.stdout)}")
+        said = last_words(done.stderr or done.stdout)
+        raise StackError(f"{Path(argv[0]).name} failed ({describe_exit(done.returncode)}): {said}")
     return done.stdout
 
 
@@ -149,7 +150,8 @@ class Process:
         if not self.alive():
             raise StackError(self.failure())
         if not is_up:
-            raise StackError(f"{self.name} was not {what} within {deadline:.0f} s: {last_words(self.log_text())} (log: {self.log})")
+            raise StackError(f"{self.name} was not {what} within {deadline:.0f} s: "
+                             f"{last_words(self.log_text())} (log: {self.log})")
 
     def ask_to_stop(self) -> None:
         """Sends the stop signal, once (a second one would tell it to drop everything), and returns."""

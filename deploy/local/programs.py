@@ -30,7 +30,8 @@ class Programs:
         """A program that the account can run."""
         built = self.build / BUILT[name]
         if not built.exists():
-            raise StackError(f"{built} is not built; ./run builds it, or: cmake --preset release && cmake --build --preset release")
+            raise StackError(f"{built} is not built; ./run builds it, or: "
+                             "cmake --preset release && cmake --build --preset release")
         if self._account.can_read(built):
             return built
         return self._copy(built, self._copies / name)

@@ -1,4 +1,4 @@
-"""The whole stack below one folder: certificates, PostgreSQL, Mosquitto, the daemons, the simulator, the agent of this machine."""
+"""The whole stack below one folder: certificates, PostgreSQL, Mosquitto, the daemons, the simulator, this machine's agent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ class Stack:
         """Folders, certificates and the configuration file. What is there stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.account.can_enter(self.folder):
-            raise StackError(f"user {self.account.name} cannot reach {self.folder}: put the checkout into a folder that everybody may "
-                             "enter, such as /srv")
+            raise StackError(f"user {self.account.name} cannot reach {self.folder}: put the checkout into a folder that "
+                             "everybody may enter, such as /srv")
         self.logs.mkdir(exist_ok=True)
         for part in ("journal", "sim", "agent"):
             self.account.folder(self.folder / part)
@@ -126,13 +126,19 @@ class Stack:
         """Starts the analysis worker and waits until it is ready."""
         return self._start_daemon("vedette-analysis", self.ports.analysis_http)
 
+    def reachable(self, simulation: Simulation) -> Simulation:
+        """The same simulation; scenario and recordings are copies where the account cannot read the originals."""
+        copies = self.folder / "given"
+        return replace(simulation, scenario=simulation.scenario and self.account.readable(simulation.scenario, copies),
+                       replay=simulation.replay and self.account.readable(simulation.replay, copies))
+
     def simulator_words(self, simulation: Simulation) -> list[str | Path]:
-        """The simulator's command line for a simulation; scenario and recordings are copied where its account cannot read them."""
+        """The simulator's command line for a simulation."""
         words: list[str | Path] = ["--devices", str(simulation.devices)]
         if simulation.scenario is not None:
-            words += ["--scenario", self.account.readable(simulation.scenario, self.folder / "given")]
+            words += ["--scenario", simulation.scenario]
         if simulation.replay is not None:
-            words += ["--replay", self.account.readable(simulation.replay, self.folder / "given"), "--replay-loop"]
+            words += ["--replay", simulation.replay, "--replay-loop"]
         if simulation.speed is not None:
             words += ["--speed", f"{simulation.speed:g}"]
         return words
@@ -145,7 +151,7 @@ class Stack:
 
     def start_simulator(self, simulation: Simulation) -> processes.Process:
         """Starts the simulated devices."""
-        argv = [self.programs.path("vedette-sim"), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca,
+        argv: list[str | Path] = [self.programs.path("vedette-sim"), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca,
                 "--certs", self.authority.devices, "--status", self.sim_status, *self.simulator_words(simulation)]
         if simulation.scenario is not None:
             argv += ["--truth", self.truth]
@@ -160,7 +166,7 @@ class Stack:
     def start_agent(self, credential: str) -> processes.Process:
         """Starts the agent of this machine."""
         base = self.authority.devices / credential
-        argv = [self.programs.path("vedette-agent"), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca,
+        argv: list[str | Path] = [self.programs.path("vedette-agent"), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca,
                 "--cert", f"{base}.crt", "--key", f"{base}.key", "--credential", credential, "--interval", str(AGENT_INTERVAL_S),
                 "--state", self.folder / "agent" / "state"]
         return self._start("vedette-agent", argv)
@@ -231,7 +237,7 @@ def is_ready(http_port: int) -> bool:
 
 
 def raise_file_limit(wanted: int) -> None:
-    """Lets us and our children have as many files open as we may: each device is a connection, in the simulator and in the broker."""
+    """Lets us and our children have as many files open as we may: in simulator and broker each device is a connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise StackError(f"{wanted} open files are needed and {hard} are allowed here (ulimit -Hn); ask for fewer --devices")

@@ -82,15 +82,17 @@ class Display:
     def _alert_lines(self, now: Snapshot) -> list[tuple[str, str]]:
         lines = [(f"Open alerts: {now.alerts_open}", BOLD)]
         for alert in now.alerts[:MOST_ALERTS]:
-            lines.append((f"  {alert.opened.astimezone():%H:%M:%S} {alert.severity:8} {alert.kind:24.24} {alert.credential}: {alert.sentence}",
+            when = f"{alert.opened.astimezone():%H:%M:%S}"
+            lines.append((f"  {when} {alert.severity:8} {alert.kind:22.22} {alert.credential}: {alert.sentence}",
                           COLOURS.get(alert.severity, "")))
         if now.alerts_open > MOST_ALERTS:
             lines.append((f"  … and {now.alerts_open - MOST_ALERTS} older ones", DIM))
         return lines
 
     def _hints(self) -> list[str]:
-        command = f"{self._stack.programs.build.relative_to(self._stack.programs.build.parents[1])}/cli/vedette --config .run/vedette.yaml"
-        return [f"In another terminal:  {command} alert list", f"                      {command} device list   (or: tail, status)"]
+        build = self._stack.programs.build
+        command = f"{build.relative_to(build.parents[1])}/cli/vedette --config .run/vedette.yaml"
+        return [f"In another terminal:  {command} alert list", f"{'':22}{command} device list   (or: tail, status)"]
 
     def _print_lines(self, now: Snapshot) -> None:
         current = {alert.number: f"{alert.severity} {alert.kind} {alert.credential}" for alert in now.alerts}

@@ -1,4 +1,4 @@
-"""Reads the simulator's truth file: JSON lines, one when a fault begins (`end` null) and one more with both times when it ends."""
+"""Reads the simulator's truth file: JSON lines, one when a fault begins (`end` null), one with both times when it ends."""
 
 from __future__ import annotations
 

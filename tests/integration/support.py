@@ -29,7 +29,8 @@ class Wire:
     def __init__(self, module: ModuleType) -> None:
         self.v1 = module
 
-    def report(self, sequence: int, samples: dict[str, Any] | None = None, *, boot: int = 1, at: int | None = None, **fields: Any) -> Any:
+    def report(self, sequence: int, samples: dict[str, Any] | None = None, *, boot: int = 1, at: int | None = None,
+               **fields: Any) -> Any:
         """A report; `samples` maps metric names to float, int, bool or str, `at` is microseconds (default now)."""
         message = self.v1.Report(boot_counter=boot, sequence=sequence, time=now_us() if at is None else at, **fields)
         for metric, value in ({"temperature": 20.5} if samples is None else samples).items():
@@ -118,11 +119,15 @@ class Device(Client):
 
     def send(self, report: Any) -> None:
         """Publishes a report, or bytes, on its own topic."""
-        self.publish(f"vedette/v1/{self.credential}/report", report if isinstance(report, bytes) else report.SerializeToString())
+        self.publish(f"vedette/v1/{self.credential}/report", _encoded(report))
 
     def send_nowait(self, report: Any) -> None:
         """Like send, without waiting for the acknowledgement."""
-        self.publish_nowait(f"vedette/v1/{self.credential}/report", report if isinstance(report, bytes) else report.SerializeToString())
+        self.publish_nowait(f"vedette/v1/{self.credential}/report", _encoded(report))
+
+
+def _encoded(report: Any) -> bytes:
+    return report if isinstance(report, bytes) else bytes(report.SerializeToString())
 
 
 class Installation:
@@ -142,7 +147,8 @@ class Installation:
         """Puts devices into the registry."""
         self.stack.register(registry_csv(*({"credential": name, "model": "test-model", **fields} for name in credentials)))
 
-    def client(self, port: int, certificate: Path | None, *, ca: Path | None = None, client_id: str = "", clean: bool = True) -> Client:
+    def client(self, port: int, certificate: Path | None, *, ca: Path | None = None, client_id: str = "",
+               clean: bool = True) -> Client:
         """A client that is closed after the test."""
         made = Client(port, ca or self.stack.authority.ca, certificate, client_id=client_id, clean=clean)
         self._clients.append(made)
@@ -168,7 +174,8 @@ class Installation:
         ((value,),) = self.query(statement, *values, role=role)
         return value
 
-    def wait_for(self, statement: str, *values: Any, expect: Any, role: str = "vedette_console", deadline: float = WAIT_S) -> None:
+    def wait_for(self, statement: str, *values: Any, expect: Any, role: str = "vedette_console",
+                 deadline: float = WAIT_S) -> None:
         """Waits until the one value of a statement is as expected."""
         assert wait_until(lambda: self.value(statement, *values, role=role) == expect, deadline, step=0.05), (
             f"{statement} {values} was {self.value(statement, *values, role=role)!r} after {deadline} s, not {expect!r}")

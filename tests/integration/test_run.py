@@ -32,7 +32,8 @@ class Runner:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Starts it without a terminal."""
         command = [*RUN, "--folder", str(self.folder), "--build", str(self._build), "--port", str(self._port), *words]
-        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)
 
     def running(self) -> dict[str, tuple[int, int]]:
         """Who runs, by name: number and start time."""

@@ -20,7 +20,8 @@ CONNECT_31 = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"
 
 def test_roles_have_what_they_need_and_no_more(bare: Installation) -> None:
     """The roles exist, can log in, and none is a superuser or may make anything."""
-    rows = bare.query("SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname LIKE 'vedette%%'")
+    rows = bare.query("SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole FROM pg_roles "
+                      "WHERE rolname LIKE 'vedette%%'")
     assert sorted(rows) == [(name, True, False, False, False) for name in sorted(ROLES)]
     assert bare.value("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'vedette'") == "vedette_admin"
 
@@ -123,7 +124,8 @@ def test_device_cannot_write_or_read_for_another(broker: Installation) -> None:
 def test_device_with_ingest_client_id_is_harmless(broker: Installation) -> None:
     """The client id is the certificate's name, whatever a device says: the worker's session and its queue stay."""
     def worker() -> "object":
-        return broker.client(broker.stack.ports.ingest, broker.stack.folder / "pki" / "ingest.crt", client_id=INGEST_NAME, clean=False)
+        return broker.client(broker.stack.ports.ingest, broker.stack.folder / "pki" / "ingest.crt", client_id=INGEST_NAME,
+                             clean=False)
 
     first = worker()
     assert first.connect()
