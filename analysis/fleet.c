@@ -10,13 +10,13 @@ static const char *const kinds[] = {
 static const char *const states[] = {"unknown", "never seen", "online", "silent", "link lost", "offline", "asleep"};
 _Static_assert(sizeof kinds / sizeof kinds[0] <= LIVE_MOST, "a bit for every kind");
 
-int kind_number(const char *kind) {
+uint32_t kind_bit(const char *kind) {
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     if (strcmp(kinds[i], kind) == 0) {
-      return (int)i;
+      return UINT32_C(1) << i;
     }
   }
-  return -1;
+  return 0;
 }
 
 const char *connectivity_name(const char *state) {
@@ -115,12 +115,12 @@ void fleet_clear(struct fleet *fleet) {
   struct release *release;
   struct release *next_release;
   HASH_ITER(hh, fleet->devices, device, next) {
-    HASH_DEL(fleet->devices, device);
+    HASH_DEL(fleet->devices, device); // NOLINT(clang-analyzer-unix.Malloc): it cannot follow uthash
     free(device->credential);
     free(device);
   }
   HASH_ITER(hh, fleet->releases, release, next_release) {
-    HASH_DEL(fleet->releases, release);
+    HASH_DEL(fleet->releases, release); // NOLINT(clang-analyzer-unix.Malloc): as above
     free(release);
   }
 }

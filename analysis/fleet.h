@@ -44,8 +44,8 @@ void fleet_clear(struct fleet *fleet);
 
 void *device_state(struct device *device, size_t detector); // of detectors[detector]
 
-// Alert kinds are numbered as they are met; -1 past LIVE_MOST. Names are constants of the detectors.
-int kind_number(const char *kind);
+// The bit of an alert kind in device.live; 0 for a kind that fleet.c does not list.
+uint32_t kind_bit(const char *kind);
 // Connectivity states are shared constants too. Returns the constant, or "unknown".
 const char *connectivity_name(const char *state);
 

@@ -121,7 +121,7 @@ bool group_sort(struct group *group) {
   if (group->failed) {
     return false;
   }
-  struct noted **order = (struct noted **)realloc((void *)group->order, (group->noted_count + 1) * sizeof *order);
+  struct noted **order = (struct noted **)realloc((void *)group->order, (group->noted_count + 1) * sizeof(void *));
   if (order == NULL) {
     return false;
   }
@@ -129,6 +129,6 @@ bool group_sort(struct group *group) {
   for (size_t i = 0; i < group->noted_count; i++) {
     order[i] = &group->noted[i];
   }
-  qsort((void *)order, group->noted_count, sizeof *order, compare);
+  qsort((void *)order, group->noted_count, sizeof(void *), compare);
   return true;
 }

@@ -112,9 +112,8 @@ static void take_connectivity(int32_t id, const char *state, void *arg) {
 static void take_alert(int32_t id, const char *kind, void *arg) {
   struct worker *worker = arg;
   struct device *device = fleet_find(&worker->fleet, id);
-  int number = kind_number(kind);
-  if (device != NULL && number >= 0) {
-    device->live |= 1U << number;
+  if (device != NULL) {
+    device->live |= kind_bit(kind);
   }
 }
 
@@ -364,7 +363,7 @@ static void forget(struct worker *worker) {
   struct clock *clock;
   struct clock *next;
   HASH_ITER(hh, worker->clocks, clock, next) {
-    HASH_DEL(worker->clocks, clock);
+    HASH_DEL(worker->clocks, clock); // NOLINT(clang-analyzer-unix.Malloc): it cannot follow uthash
     free(clock);
   }
   context_settle(&worker->context);

@@ -6,7 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature) // clang's way to say it
+#if __has_feature(address_sanitizer)
+#define REGION_SINGLE
+#endif
+#elif defined(__SANITIZE_ADDRESS__) // gcc's
+#define REGION_SINGLE
+#endif
+
+#ifdef REGION_SINGLE
 enum { BLOCK = 0 };
 #else
 enum { BLOCK = 256 * 1024 };

@@ -125,7 +125,7 @@ static void decode(struct batch *batch, struct message *message) {
   }
   if (verdict.reason != 0) {
     message_reject(message, verdict.reason, verdict.detail);
-  } else if (message->kind == TOPIC_REPORT) {
+  } else if (message->report != NULL) {
     check_times(batch, message);
   }
 }

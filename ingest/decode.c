@@ -114,6 +114,7 @@ int64_t connectivity_boot(const Vedette__V1__Connectivity *connectivity) {
 
 int time_marks(int64_t time, int64_t received, bool historical, int64_t keep_us) {
   static const int64_t second = 1000000;
+  const int64_t day = INT64_C(86400000000);
   const int64_t year_2000 = 946684800 * second; // clocks that were never set start before it
   const int64_t year_2100 = 4102444800 * second;
   int marks = historical ? MARK_HISTORICAL : 0;
@@ -129,5 +130,5 @@ int time_marks(int64_t time, int64_t received, bool historical, int64_t keep_us)
   if (time > received + 300 * second) {
     return marks | MARK_AHEAD;
   }
-  return !historical && time < received - 7 * 86400 * second ? marks | MARK_BEHIND : marks;
+  return !historical && time < received - 7 * day ? marks | MARK_BEHIND : marks;
 }

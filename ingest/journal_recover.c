@@ -93,7 +93,7 @@ static bool load_segments(struct journal *journal) {
   for (int i = 0; i < count; i++) {
     char *path = journal_path(journal, names[i]->d_name);
     struct segment *segment = ok && path ? segment_open(path, journal->id, true) : NULL;
-    if (ok && segment == NULL && i == count - 1 && i > 0 && errno == EINVAL) {
+    if (ok && path != NULL && segment == NULL && i == count - 1 && errno == ENODATA) {
       // The process died while it made the file; nothing was acknowledged out of it.
       log_warn("an unfinished journal segment is removed", "file=%s", names[i]->d_name);
       ok = unlink(path) == 0;

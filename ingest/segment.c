@@ -83,8 +83,12 @@ struct segment *segment_make(const char *path, const uint8_t *id, uint64_t first
 }
 
 static int check_header(const struct segment *segment, const uint8_t *id) {
+  static const struct header unfinished;
   struct header header;
   memcpy(&header, segment->map, sizeof header);
+  if (memcmp(&header, &unfinished, sizeof header) == 0) {
+    return ENODATA;
+  }
   if (memcmp(header.magic, magic, sizeof magic) != 0 || header.crc != crc32c(0, &header, offsetof(struct header, crc)) ||
       header.size != segment->size) {
     return EINVAL;
@@ -98,8 +102,10 @@ struct segment *segment_open(const char *path, const uint8_t *id, bool writable)
   if (fd < 0) {
     return NULL;
   }
-  int failed = EINVAL;
-  if (fstat(fd, &info) == 0 && info.st_size >= SEGMENT_HEADER + RECORD_HEADER) {
+  int failed = ENODATA;
+  if (fstat(fd, &info) != 0) {
+    failed = errno;
+  } else if (info.st_size >= SEGMENT_HEADER + RECORD_HEADER) {
     struct segment *segment = segment_map(path, fd, (size_t)info.st_size, writable);
     failed = segment ? check_header(segment, id) : errno;
     if (segment != NULL && failed == 0) {

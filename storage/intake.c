@@ -177,9 +177,9 @@ struct script *intake_batch(const struct intake_batch *b) {
   return script;
 }
 
-struct script *intake_lost(int32_t feed, int64_t batch, uint64_t first, uint64_t next, int64_t received_to) {
+struct script *intake_lost(int32_t feed, int64_t number, uint64_t first, uint64_t next, int64_t received_to) {
   struct script *script = script_new();
-  const struct decimal n[] = {decimal(feed), decimal(batch), decimal((int64_t)first), decimal((int64_t)next),
+  const struct decimal n[] = {decimal(feed), decimal(number), decimal((int64_t)first), decimal((int64_t)next),
                               decimal(received_to)};
   const char *parameters[] = {n[0].text, n[1].text, n[2].text, n[3].text, n[4].text};
   script_add(script,
@@ -189,6 +189,6 @@ struct script *intake_lost(int32_t feed, int64_t batch, uint64_t first, uint64_t
   return script;
 }
 
-int64_t intake_batch_key(int32_t feed, int64_t batch) {
-  return ((int64_t)feed << 40) | batch;
+int64_t intake_batch_key(int32_t feed, int64_t number) {
+  return ((int64_t)feed << 40) | number;
 }

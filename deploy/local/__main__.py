@@ -43,7 +43,7 @@ def main() -> int:
 def down(folder: Path) -> int:
     """Stops a stack that runs."""
     stopped = stop_leftovers(folder)
-    say(f"stopped {stopped} processes; data stays in .run" if stopped else "nothing is running")
+    say("stopped; the data stays in .run" if stopped else "nothing is running")
     return 0
 
 

@@ -151,8 +151,8 @@ class Stack:
 
     def start_simulator(self, simulation: Simulation) -> processes.Process:
         """Starts the simulated devices."""
-        argv: list[str | Path] = [self.programs.path("vedette-sim"), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca,
-                "--certs", self.authority.devices, "--status", self.sim_status, *self.simulator_words(simulation)]
+        argv = [*self._device_side("vedette-sim"), "--certs", self.authority.devices, "--status", self.sim_status,
+                *self.simulator_words(simulation)]
         if simulation.scenario is not None:
             argv += ["--truth", self.truth]
         return self._start("vedette-sim", argv)
@@ -166,9 +166,8 @@ class Stack:
     def start_agent(self, credential: str) -> processes.Process:
         """Starts the agent of this machine."""
         base = self.authority.devices / credential
-        argv: list[str | Path] = [self.programs.path("vedette-agent"), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca,
-                "--cert", f"{base}.crt", "--key", f"{base}.key", "--credential", credential, "--interval", str(AGENT_INTERVAL_S),
-                "--state", self.folder / "agent" / "state"]
+        argv = [*self._device_side("vedette-agent"), "--cert", f"{base}.crt", "--key", f"{base}.key", "--credential", credential,
+                "--interval", str(AGENT_INTERVAL_S), "--state", self.folder / "agent" / "state"]
         return self._start("vedette-agent", argv)
 
     def record(self) -> None:
@@ -195,6 +194,10 @@ class Stack:
     def kill9(self, name: str) -> None:
         """Kills one of the processes with everything below it, without a warning."""
         self.processes[name].kill9()
+
+    def _device_side(self, name: str) -> list[str | Path]:
+        """A program with the options that name the devices' side of the broker."""
+        return [self.programs.path(name), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca]
 
     def _start_daemon(self, name: str, http_port: int) -> processes.Process:
         process = self._start(name, [self.programs.path(name), "--config", self.config])
