@@ -52,6 +52,7 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
   }
   context->swept = context->now;
   HASH_ITER(hh, context->fleet->devices, device, next) {
+    device->dirty |= device->live != 0; // what may clear by time alone changes its state by time alone
     for (size_t i = 0; device->active && i < detector_count; i++) {
       if (detectors[i]->advance != NULL) {
         detectors[i]->advance(context, device, device_state(device, i));

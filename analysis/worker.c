@@ -6,6 +6,8 @@
 // again and the batches analysed since are run again in the recorded order, their effects suppressed.
 #include "analysis/worker.h"
 
+#include "analysis/clocks.h"
+#include "analysis/commit.h"
 #include "analysis/context.h"
 #include "analysis/group.h"
 #include "common/log.h"
@@ -19,13 +21,6 @@ enum { LANE = 0, REFRESH_MS = 2000, RETRY_MS = 1000, STOP_MS = 5000 };
 
 enum phase { CLOSED, REGISTRY, START, REPLAY, REPLAY_ROWS, NEXT, REFRESH, ROWS, COMMIT, IDLE };
 
-// How far one feed has been analysed.
-struct clock {
-  int32_t feed;
-  int64_t number, received_to, seeing_since;
-  UT_hash_handle hh;
-};
-
 struct worker {
   struct loop *loop;
   struct config_analysis config;
@@ -34,7 +29,7 @@ struct worker {
   enum phase phase;
   struct fleet fleet;
   struct context context;
-  struct clock *clocks;
+  struct clock *clocks; // by feed
   struct group group;
   struct feed_registry registry;
   struct feed_start start;
@@ -74,18 +69,9 @@ static void take_release(int32_t model, const uint8_t *hash, void *arg) {
   }
 }
 
-static struct clock *clock_of(struct worker *worker, int32_t feed) {
-  struct clock *clock = NULL;
-  HASH_FIND_INT(worker->clocks, &feed, clock);
-  if (clock == NULL && (clock = calloc(1, sizeof *clock)) != NULL) {
-    clock->feed = feed;
-    HASH_ADD_INT(worker->clocks, feed, clock);
-  }
-  return clock;
-}
-
 static void take_clock(int32_t feed, int64_t number, int64_t received_to, int64_t seeing_since, void *arg) {
-  struct clock *clock = clock_of(arg, feed);
+  struct worker *worker = arg;
+  struct clock *clock = clocks_get(&worker->clocks, feed);
   if (clock != NULL) {
     clock->number = number;
     clock->received_to = received_to;
@@ -142,14 +128,8 @@ static void take_row(const struct feed_row *row, void *arg) {
 
 // Event time is where the slowest live worker stands; we see since the last of them began to.
 static void advance_time(struct worker *worker) {
-  struct clock *clock;
-  struct clock *next;
-  int64_t now = INT64_MAX;
-  int64_t since = 0;
-  HASH_ITER(hh, worker->clocks, clock, next) {
-    now = clock->received_to < now ? clock->received_to : now;
-    since = clock->seeing_since > since ? clock->seeing_since : since;
-  }
+  int64_t since;
+  int64_t now = clocks_low(worker->clocks, &since);
   if (now != INT64_MAX) {
     context_advance(&worker->context, now, since);
   }
@@ -190,14 +170,13 @@ static void check_rows(struct worker *worker, const struct feed_batch *batch, in
 }
 
 static void pass_clock(struct worker *worker, const struct feed_batch *batch) {
-  struct clock *clock = clock_of(worker, batch->feed);
+  struct clock *clock = clocks_get(&worker->clocks, batch->feed);
   if (clock == NULL) {
     return;
   }
   clock->number = batch->number;
   if (batch->retired) {
-    HASH_DEL(worker->clocks, clock); // it holds time back no longer
-    free(clock);
+    clocks_remove(&worker->clocks, batch->feed); // it holds time back no longer
     return;
   }
   clock->received_to = batch->received_to;
@@ -230,142 +209,20 @@ static bool analyse(struct worker *worker, bool replay) {
 
 // --- committing
 
-// The lists of one commit.
-enum {
-  STEPS,
-  FEEDS,
-  NUMBERS,
-  SEEN,
-  ACTIONS,
-  DEVICES,
-  KINDS,
-  SEVERITIES,
-  TIMES,
-  SENTENCES,
-  EXPLANATIONS,
-  CHANGED,
-  CHANGE_TIMES,
-  CHANGE_STATES,
-  CHANGE_REASONS,
-  STATE_DEVICES,
-  STATES,
-  CLOCK_FEEDS,
-  CLOCK_NUMBERS,
-  CLOCK_RECEIVED,
-  CLOCK_SEEING,
-  LISTS
-};
-
-static void list_steps(struct worker *worker, struct list **lists) {
-  for (size_t i = 0; i < worker->group.count; i++) {
-    const struct feed_batch *batch = &worker->group.batches[i];
-    list_int(lists[STEPS], batch->step);
-    list_int(lists[FEEDS], batch->feed);
-    list_int(lists[NUMBERS], batch->number);
-    list_int(lists[SEEN], worker->group.seen[i]);
-  }
-}
-
-static void list_effects(struct worker *worker, struct list **lists) {
-  for (size_t i = 0; i < worker->context.count; i++) {
-    const struct effect *effect = &worker->context.effects[i];
-    if (effect->kind == EFFECT_CONNECTIVITY) {
-      list_int(lists[CHANGED], effect->device);
-      list_int(lists[CHANGE_TIMES], effect->at);
-      list_text(lists[CHANGE_STATES], effect->name);
-      list_text(lists[CHANGE_REASONS], effect->sentence);
-      continue;
-    }
-    worker->stats.alerts_raised += effect->kind == EFFECT_RAISE;
-    worker->stats.alerts_cleared += effect->kind == EFFECT_CLEAR;
-    list_text(lists[ACTIONS], effect->kind == EFFECT_RAISE ? "raise" : "clear");
-    list_int(lists[DEVICES], effect->device);
-    list_text(lists[KINDS], effect->name);
-    list_text(lists[SEVERITIES], severity_name(effect->severity));
-    list_int(lists[TIMES], effect->at);
-    list_text(lists[SENTENCES], effect->sentence);
-    list_text(lists[EXPLANATIONS], effect->explanation);
-  }
-}
-
-static void list_states(struct worker *worker, struct list **lists) {
-  struct device *device;
-  struct device *next;
-  struct clock *clock;
-  struct clock *next_clock;
-  HASH_ITER(hh, worker->fleet.devices, device, next) {
-    if (device->dirty) {
-      list_int(lists[STATE_DEVICES], device->id);
-      list_bytes(lists[STATES], device->state, fleet_state_size());
-      device->dirty = false; // should the commit fail, everything is loaded anew
-    }
-  }
-  HASH_ITER(hh, worker->clocks, clock, next_clock) {
-    list_int(lists[CLOCK_FEEDS], clock->feed);
-    list_int(lists[CLOCK_NUMBERS], clock->number);
-    list_int(lists[CLOCK_RECEIVED], clock->received_to);
-    list_int(lists[CLOCK_SEEING], clock->seeing_since);
-  }
-}
-
 static struct script *build_commit(struct worker *worker) {
-  struct list *lists[LISTS];
-  struct script *script = NULL;
-  bool whole = true;
-  for (size_t i = 0; i < LISTS; i++) {
-    lists[i] = list_new();
-    whole &= lists[i] != NULL;
-  }
   int64_t now = clock_steady_us();
   worker->with_checkpoint = worker->stopping || now - worker->checkpointed_us > (int64_t)worker->config.checkpoint_s * 1000000;
-  if (whole) {
-    list_steps(worker, lists);
-    list_effects(worker, lists);
-    if (worker->with_checkpoint) {
-      list_states(worker, lists);
-    }
-    struct feed_commit commit = {.lane = LANE,
-                                 .steps = lists[STEPS],
-                                 .feeds = lists[FEEDS],
-                                 .numbers = lists[NUMBERS],
-                                 .rows = lists[SEEN],
-                                 .alert_actions = lists[ACTIONS],
-                                 .alert_devices = lists[DEVICES],
-                                 .alert_kinds = lists[KINDS],
-                                 .alert_severities = lists[SEVERITIES],
-                                 .alert_times = lists[TIMES],
-                                 .alert_sentences = lists[SENTENCES],
-                                 .alert_explanations = lists[EXPLANATIONS],
-                                 .step = worker->step,
-                                 .change_devices = lists[CHANGED],
-                                 .change_times = lists[CHANGE_TIMES],
-                                 .change_states = lists[CHANGE_STATES],
-                                 .change_reasons = lists[CHANGE_REASONS],
-                                 .checkpoint = worker->step,
-                                 .version = (int32_t)fleet_state_version(),
-                                 .state_devices = lists[STATE_DEVICES],
-                                 .states = worker->with_checkpoint ? lists[STATES] : NULL,
-                                 .clock_feeds = lists[CLOCK_FEEDS],
-                                 .clock_numbers = lists[CLOCK_NUMBERS],
-                                 .clock_received = lists[CLOCK_RECEIVED],
-                                 .clock_seeing = lists[CLOCK_SEEING]};
-    script = feed_commit(&commit);
+  for (size_t i = 0; i < worker->context.count; i++) {
+    worker->stats.alerts_raised += worker->context.effects[i].kind == EFFECT_RAISE;
+    worker->stats.alerts_cleared += worker->context.effects[i].kind == EFFECT_CLEAR;
   }
-  for (size_t i = 0; i < LISTS; i++) {
-    list_free(lists[i]);
-  }
-  return script;
+  return commit_script(LANE, worker->step, &worker->group, &worker->context, worker->clocks, worker->with_checkpoint);
 }
 
 // --- the machine
 
 static void forget(struct worker *worker) {
-  struct clock *clock;
-  struct clock *next;
-  HASH_ITER(hh, worker->clocks, clock, next) {
-    HASH_DEL(worker->clocks, clock); // NOLINT(clang-analyzer-unix.Malloc): it cannot follow uthash
-    free(clock);
-  }
+  clocks_clear(&worker->clocks);
   context_settle(&worker->context);
   worker->context.now = worker->context.seeing_since = worker->context.swept = 0;
   fleet_clear(&worker->fleet);

@@ -29,11 +29,4 @@ struct script *resolve_sets(struct resolve *resolve, struct batch *batch);
 struct script *resolve_repeats(struct resolve *resolve, struct batch *batch, bool all);
 void resolve_repeated(struct resolve *resolve, struct batch *batch);
 
-// What the batch row and the ledger need, as lists.
-struct summary {
-  struct list *days, *devices, *minutes, *terms, *reasons, *counts;
-};
-bool summary_make(struct summary *summary, const struct batch *batch); // false when memory ran out; free it in any case
-void summary_free(struct summary *summary);
-
 #endif

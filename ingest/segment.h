@@ -39,8 +39,8 @@ struct segment {
 
 // Makes a file of `size` bytes, allocated on the disk, mapped, its header written and synced. NULL on failure, errno set.
 struct segment *segment_make(const char *path, const uint8_t *id, uint64_t first, size_t size);
-// Maps an existing file; read-only unless `writable`. NULL where it was not finished (errno ENODATA), is not a segment (EINVAL), is of
-// another journal than `id` (ESTALE), or cannot be read. `id` NULL: any journal.
+// Maps an existing file; read-only unless `writable`. NULL where it was not finished (errno ENODATA), is not a segment (EINVAL),
+// is of another journal than `id` (ESTALE), or cannot be read. `id` NULL: any journal.
 struct segment *segment_open(const char *path, const uint8_t *id, bool writable);
 void segment_close(struct segment *segment); // unmaps; accepts NULL
 

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "ingest/batch.h"
 #include "ingest/resolve.h"
+#include "ingest/summary.h"
 #include "storage/intake.h"
 
 #include <inttypes.h>

@@ -349,7 +349,7 @@ struct script *feed_commit(const struct feed_commit *c) {
   if (list_count(c->change_devices) > 0) {
     add_changes(script, c);
   }
-  if (c->states != NULL) {
+  if (c->with_checkpoint) {
     add_checkpoint(script, c);
   }
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);

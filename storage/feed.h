@@ -91,8 +91,9 @@ struct feed_commit {
   // Connectivity changes, in order.
   int64_t step; // they belong to
   struct list *change_devices, *change_times, *change_states, *change_reasons;
-  // Checkpoint: NULL lists for none.
-  int64_t checkpoint;
+  // Checkpoint: states of devices that changed, and the clocks of all feeds.
+  bool with_checkpoint;
+  int64_t checkpoint; // step
   int32_t version;
   struct list *state_devices, *states;
   struct list *clock_feeds, *clock_numbers, *clock_received, *clock_seeing;

@@ -1,0 +1,139 @@
+#include "analysis/commit.h"
+
+struct lists {
+  struct feed_commit c;
+  bool whole; // memory did not run out
+};
+
+static struct list *make(struct lists *l) {
+  struct list *list = list_new();
+  l->whole &= list != NULL;
+  return list;
+}
+
+static void make_all(struct lists *l) {
+  struct feed_commit *c = &l->c;
+  struct list **all[] = {&c->steps,
+                         &c->feeds,
+                         &c->numbers,
+                         &c->rows,
+                         &c->alert_actions,
+                         &c->alert_devices,
+                         &c->alert_kinds,
+                         &c->alert_severities,
+                         &c->alert_times,
+                         &c->alert_sentences,
+                         &c->alert_explanations,
+                         &c->change_devices,
+                         &c->change_times,
+                         &c->change_states,
+                         &c->change_reasons,
+                         &c->state_devices,
+                         &c->states,
+                         &c->clock_feeds,
+                         &c->clock_numbers,
+                         &c->clock_received,
+                         &c->clock_seeing};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    *all[i] = make(l);
+  }
+}
+
+static void free_all(struct lists *l) {
+  struct feed_commit *c = &l->c;
+  struct list *all[] = {c->steps,
+                        c->feeds,
+                        c->numbers,
+                        c->rows,
+                        c->alert_actions,
+                        c->alert_devices,
+                        c->alert_kinds,
+                        c->alert_severities,
+                        c->alert_times,
+                        c->alert_sentences,
+                        c->alert_explanations,
+                        c->change_devices,
+                        c->change_times,
+                        c->change_states,
+                        c->change_reasons,
+                        c->state_devices,
+                        c->states,
+                        c->clock_feeds,
+                        c->clock_numbers,
+                        c->clock_received,
+                        c->clock_seeing};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    list_free(all[i]);
+  }
+}
+
+static void list_steps(struct feed_commit *c, const struct group *group) {
+  for (size_t i = 0; i < group->count; i++) {
+    list_int(c->steps, group->batches[i].step);
+    list_int(c->feeds, group->batches[i].feed);
+    list_int(c->numbers, group->batches[i].number);
+    list_int(c->rows, group->seen[i]);
+  }
+}
+
+static void list_effects(struct feed_commit *c, const struct context *context) {
+  for (size_t i = 0; i < context->count; i++) {
+    const struct effect *effect = &context->effects[i];
+    if (effect->kind == EFFECT_CONNECTIVITY) {
+      list_int(c->change_devices, effect->device);
+      list_int(c->change_times, effect->at);
+      list_text(c->change_states, effect->name);
+      list_text(c->change_reasons, effect->sentence);
+      continue;
+    }
+    list_text(c->alert_actions, effect->kind == EFFECT_RAISE ? "raise" : "clear");
+    list_int(c->alert_devices, effect->device);
+    list_text(c->alert_kinds, effect->name);
+    list_text(c->alert_severities, severity_name(effect->severity));
+    list_int(c->alert_times, effect->at);
+    list_text(c->alert_sentences, effect->sentence);
+    list_text(c->alert_explanations, effect->explanation);
+  }
+}
+
+static void list_states(struct feed_commit *c, const struct context *context, struct clock *clocks) {
+  struct device *device;
+  struct device *next;
+  struct clock *clock;
+  struct clock *next_clock;
+  HASH_ITER(hh, context->fleet->devices, device, next) {
+    if (device->dirty) {
+      list_int(c->state_devices, device->id);
+      list_bytes(c->states, device->state, fleet_state_size());
+      device->dirty = false;
+    }
+  }
+  HASH_ITER(hh, clocks, clock, next_clock) {
+    list_int(c->clock_feeds, clock->feed);
+    list_int(c->clock_numbers, clock->number);
+    list_int(c->clock_received, clock->received_to);
+    list_int(c->clock_seeing, clock->seeing_since);
+  }
+}
+
+struct script *commit_script(int16_t lane, int64_t step, const struct group *group, const struct context *context,
+                             struct clock *clocks, bool checkpoint) {
+  struct lists l = {.c = {.lane = lane,
+                          .step = step,
+                          .with_checkpoint = checkpoint,
+                          .checkpoint = step,
+                          .version = (int32_t)fleet_state_version()},
+                    .whole = true};
+  struct script *script = NULL;
+  make_all(&l);
+  if (l.whole) {
+    list_steps(&l.c, group);
+    list_effects(&l.c, context);
+    if (checkpoint) {
+      list_states(&l.c, context, clocks);
+    }
+    script = feed_commit(&l.c);
+  }
+  free_all(&l);
+  return script;
+}

@@ -1,0 +1,101 @@
+#include "ingest/summary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct exception {
+  int32_t device;
+  int64_t minute; // Unix microseconds
+  const char *term;
+  int reason;
+  int64_t count;
+};
+
+static int compare_exceptions(const void *a, const void *b) {
+  const struct exception *x = a;
+  const struct exception *y = b;
+  if (x->device != y->device) {
+    return x->device < y->device ? -1 : 1;
+  }
+  if (x->minute != y->minute) {
+    return x->minute < y->minute ? -1 : 1;
+  }
+  int terms = strcmp(x->term, y->term);
+  return terms != 0 ? terms : x->reason - y->reason;
+}
+
+// One exception a message that is not stored; then sorted and merged. Returns how many.
+static size_t gather_exceptions(const struct batch *batch, struct exception *out) {
+  const int64_t minute = 60 * INT64_C(1000000);
+  size_t count = 0;
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct message *message = &batch->messages[i];
+    if (message->outcome != OUTCOME_STORED) {
+      out[count] = (struct exception){
+          .device = message->publisher ? message->publisher->id : 0,
+          .minute = message->record.received - message->record.received % minute,
+          .term = message->outcome == OUTCOME_DUPLICATE ? "duplicate" : "rejected",
+          .reason = message->outcome == OUTCOME_DUPLICATE ? 0 : (int)message->verdict.reason,
+          .count = 1,
+      };
+      count++;
+    }
+  }
+  qsort(out, count, sizeof *out, compare_exceptions);
+  size_t merged = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (merged > 0 && compare_exceptions(&out[merged - 1], &out[i]) == 0) {
+      out[merged - 1].count++;
+    } else {
+      out[merged++] = out[i];
+    }
+  }
+  return merged;
+}
+
+static void list_days(struct list *days, const struct batch *batch) {
+  enum { SEEN = 16 };
+  int64_t seen[SEEN];
+  size_t count = 0;
+  for (size_t i = 0; i < batch->row_count; i++) {
+    int64_t day = batch->rows[i].time / INT64_C(86400000000);
+    size_t at = 0;
+    while (at < count && seen[at] != day) {
+      at++;
+    }
+    if (at == count) {
+      list_int(days, day);
+      if (count < SEEN) {
+        seen[count++] = day;
+      } // beyond, a day may be listed twice, which harms nobody
+    }
+  }
+}
+
+bool summary_make(struct summary *summary, const struct batch *batch) {
+  *summary = (struct summary){list_new(), list_new(), list_new(), list_new(), list_new(), list_new()};
+  struct exception *exceptions = region_zalloc(batch->region, batch->count, sizeof *exceptions);
+  if (!summary->days || !summary->devices || !summary->minutes || !summary->terms || !summary->reasons || !summary->counts ||
+      exceptions == NULL) {
+    return false;
+  }
+  list_days(summary->days, batch);
+  size_t count = gather_exceptions(batch, exceptions);
+  for (size_t i = 0; i < count; i++) {
+    list_int(summary->devices, exceptions[i].device);
+    list_int(summary->minutes, exceptions[i].minute);
+    list_text(summary->terms, exceptions[i].term);
+    list_int(summary->reasons, exceptions[i].reason);
+    list_int(summary->counts, exceptions[i].count);
+  }
+  return true;
+}
+
+void summary_free(struct summary *summary) {
+  list_free(summary->days);
+  list_free(summary->devices);
+  list_free(summary->minutes);
+  list_free(summary->terms);
+  list_free(summary->reasons);
+  list_free(summary->counts);
+}

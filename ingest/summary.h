@@ -1,0 +1,19 @@
+// What a batch row says of its batch as a whole: the days it touches and the ledger's exceptions. The loop's thread only.
+#ifndef VEDETTE_INGEST_SUMMARY_H
+#define VEDETTE_INGEST_SUMMARY_H
+
+#include "ingest/batch.h"
+#include "storage/list.h"
+
+#include <stdbool.h>
+
+// Lists of equal length but for `days`: one entry for each device, minute of receipt, term and reason that is not `stored`.
+struct summary {
+  struct list *days, *devices, *minutes, *terms, *reasons, *counts;
+};
+
+// Fills the summary. False when memory ran out; free it in any case.
+bool summary_make(struct summary *summary, const struct batch *batch);
+void summary_free(struct summary *summary);
+
+#endif
