@@ -27,8 +27,9 @@ enum {
   PROBES_MOST = 20, // a batch that meets a repeat again and again points to something else
 };
 
-// Partitions are looked after this often, microseconds.
+// Partitions are looked after this often, and this soon again when that failed; microseconds. Until then rows wait in the default partition.
 static const int64_t housekeep_us = 3600 * INT64_C(1000000);
+static const int64_t housekeep_again_us = 60 * INT64_C(1000000);
 
 enum phase { CLOSED, OPENING, LOST_RECORDS, IDLE, HOUSEKEEPING, REFRESHING, METRICS, DECLARE, SETS, PROBE, COMMIT, WAITING };
 
@@ -50,11 +51,12 @@ struct writer {
   bool probe_all; // the store met a repeat: ask it about every row
   bool draining;
   unsigned probes;
-  int64_t committed_us, refreshed_us, housekept_us; // steady clock
+  int64_t committed_us, refreshed_us, housekeep_at_us; // steady clock
   struct writer_stats stats;
 };
 
 static void proceed(struct writer *writer);
+static void idle(struct writer *writer);
 static void wait_for(struct writer *writer, uint32_t ms);
 
 // What follows a script of the present phase.
@@ -125,7 +127,6 @@ static void opened(struct writer *writer) {
   journal_release(writer->journal, at->record);
   batch_reset(&writer->batch, at->record);
   writer->most = writer->limits.records;
-  writer->housekept_us = clock_steady_us();
   run(writer, REFRESHING, intake_devices(&writer->devices));
 }
 
@@ -291,6 +292,11 @@ static void on_done(const struct link_result *result, void *arg) {
   if (result->outcome == LINK_FAILED) {
     log_error("the store refuses a step; trying again", "phase=%d sqlstate=%s error=%s", (int)writer->phase, result->sqlstate,
               log_quote(quoted, sizeof quoted, result->message));
+    if (writer->phase == HOUSEKEEPING) { // nothing depends on it for a while
+      writer->housekeep_at_us = clock_steady_us() + housekeep_again_us;
+      idle(writer);
+      return;
+    }
     writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS ? OPENING : WAITING;
     wait_for(writer, RETRY_MS);
     return;
@@ -315,7 +321,7 @@ static void idle(struct writer *writer) {
   bool strangers = batch_unknown(&writer->batch) > 0 && now - writer->refreshed_us > REFRESH_UNKNOWN_US;
   if (strangers || now - writer->refreshed_us > REFRESH_US) {
     run(writer, REFRESHING, intake_devices(&writer->devices));
-  } else if (now - writer->housekept_us > housekeep_us) {
+  } else if (now > writer->housekeep_at_us) {
     run(writer, HOUSEKEEPING, intake_housekeep());
   } else if (batch_due(writer)) {
     writer->phase = METRICS;
@@ -347,7 +353,7 @@ static void proceed(struct writer *writer) {
     idle(writer);
     return;
   case HOUSEKEEPING:
-    writer->housekept_us = clock_steady_us();
+    writer->housekeep_at_us = clock_steady_us() + housekeep_us;
     idle(writer);
     return;
   case METRICS:

@@ -20,7 +20,7 @@ struct script *intake_housekeep(void) {
 }
 
 struct script *intake_open(const char *journal, const char *worker, struct intake_position *position) {
-  struct script *script = intake_housekeep();
+  struct script *script = script_new();
   const char *parameters[] = {journal, worker};
   script_add(script,
              "SELECT f.feed, f.next_number, f.next_record, f.retired,"

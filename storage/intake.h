@@ -16,7 +16,7 @@ struct intake_position {
   int64_t keep_us; // how old a report may be
 };
 
-// Opens the feed of a journal (a UUID) and keeps house (partitions). Fills *position.
+// Opens the feed of a journal (a UUID). Fills *position.
 struct script *intake_open(const char *journal, const char *worker, struct intake_position *position);
 struct script *intake_housekeep(void);
 
