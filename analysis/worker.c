@@ -113,8 +113,8 @@ static void take_batch(const struct feed_batch *batch, void *arg) {
       expected = worker->group.batches[i].number + 1;
     }
   }
-  // A hole is a batch in flight. In replay the recorded order is followed as it is; a retired feed has no clock left.
-  if (batch->step != 0 || batch->number == expected || batch->retired) {
+  // A hole is a batch in flight, or one that did not fit the group. In replay the recorded order is followed as it is.
+  if (batch->step != 0 || batch->number == expected) {
     group_add(&worker->group, batch);
   }
 }
@@ -278,6 +278,12 @@ static void started(struct worker *worker) {
   }
   worker->step = worker->start.checkpoint;
   worker->committed = worker->start.committed;
+  int64_t since;
+  int64_t now = clocks_low(worker->clocks, &since);
+  if (now != INT64_MAX) { // the first batch is shown as it was, or would have been, without the restart
+    worker->context.now = now;
+    worker->context.seeing_since = since;
+  }
   worker->checkpointed_us = clock_steady_us();
   worker->stats.replaying = worker->step < worker->committed;
   log_info("feed opened", "checkpoint=%" PRId64 " committed=%" PRId64 " devices=%u", worker->step, worker->committed,
@@ -285,13 +291,15 @@ static void started(struct worker *worker) {
   run(worker, REPLAY, feed_replay(LANE, worker->step, GROUP_BATCHES, &worker->batches));
 }
 
-// The replay has caught up. What the store says is live is live, whatever the replay (with today's registry) came to.
+// The replay has caught up. What the store says of alerts and connectivity holds, whatever the replay (with today's registry)
+// came to.
 static void go_live(struct worker *worker) {
   struct device *device;
   struct device *next;
   worker->stats.replaying = false;
   HASH_ITER(hh, worker->fleet.devices, device, next) {
     device->live = 0;
+    device->connectivity = connectivity_name("never seen");
   }
   worker->step = worker->committed;
   run(worker, REFRESH, feed_live(&worker->start));

@@ -5,13 +5,17 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { REGION_LIMIT = 64 * 1024 * 1024 }; // bytes of decoded messages a batch may hold
+enum {
+  REGION_LIMIT = 64 * 1024 * 1024,   // bytes of decoded messages a batch may hold
+  SCRATCH_LIMIT = 160 * 1024 * 1024, // … and of their rows: a sample takes 88 bytes or more decoded, and at most 150 as a row
+};
 
 bool batch_init(struct batch *batch, size_t room) {
   *batch = (struct batch){.room = room};
   batch->region = region_new(REGION_LIMIT);
+  batch->scratch = region_new(SCRATCH_LIMIT);
   batch->messages = calloc(room, sizeof *batch->messages);
-  if (batch->region == NULL || batch->messages == NULL) {
+  if (batch->region == NULL || batch->scratch == NULL || batch->messages == NULL) {
     batch_destroy(batch);
     return false;
   }
@@ -20,6 +24,7 @@ bool batch_init(struct batch *batch, size_t room) {
 
 void batch_destroy(struct batch *batch) {
   region_free(batch->region);
+  region_free(batch->scratch);
   free(batch->messages);
   copy_free(&batch->reports);
   copy_free(&batch->traffic);
@@ -32,6 +37,7 @@ void batch_destroy(struct batch *batch) {
 
 void batch_reset(struct batch *batch, uint64_t first) {
   region_reset(batch->region);
+  region_reset(batch->scratch);
   batch->count = 0;
   batch->rows = NULL;
   batch->row_count = 0;
@@ -80,8 +86,8 @@ static void admit(struct batch *batch, struct directory *directory, struct messa
   }
 }
 
-// Refuses the whole message when one of its times cannot be kept.
-static void check_times(struct batch *batch, struct message *message) {
+// The whole message is refused when one of its times cannot be kept.
+static struct verdict check_times(struct batch *batch, const struct message *message) {
   const Vedette__V1__Report *report = message->report;
   int64_t received = message->record.received;
   bool bad = time_marks(report->time, received, report->historical, batch->keep_us) < 0;
@@ -93,11 +99,12 @@ static void check_times(struct batch *batch, struct message *message) {
     int64_t own = report->events[i]->time;
     bad = own != 0 && time_marks(own, received, report->historical, batch->keep_us) < 0;
   }
-  if (bad) {
-    message_reject(message, VEDETTE__V1__REASON__REASON_TIME,
-                   region_printf(batch->region, "a time is older than the %lld days kept, negative, or past the year 2100",
-                                 (long long)(batch->keep_us / INT64_C(86400000000))));
+  if (!bad) {
+    return (struct verdict){0};
   }
+  return (struct verdict){VEDETTE__V1__REASON__REASON_TIME,
+                          region_printf(batch->region, "a time is older than the %lld days kept, negative, or past the year 2100",
+                                        (long long)(batch->keep_us / INT64_C(86400000000)))};
 }
 
 // XXH3 is fast and not secret: who crafts two messages of one key and one digest only loses the second.
@@ -123,16 +130,22 @@ static void decode(struct batch *batch, struct message *message) {
   } else {
     verdict = (struct verdict){VEDETTE__V1__REASON__REASON_TOPIC, "not a topic of vedette/v1"};
   }
-  if (verdict.reason != 0) {
-    message_reject(message, verdict.reason, verdict.detail);
-  } else if (message->report != NULL) {
-    check_times(batch, message);
-  }
+  message->decoded = verdict.reason == 0 && message->report != NULL ? check_times(batch, message) : verdict;
 }
 
 static bool looks_repeated(const struct message *message) {
   const struct device *publisher = message->publisher;
   return (message->record.flags & RECORD_DUP) || (publisher->boot == message->boot && message->sequence <= publisher->sequence);
+}
+
+// What becomes of a decoded message, as the directory stands now.
+static void judge(struct batch *batch, struct directory *directory, struct message *message) {
+  message->outcome = OUTCOME_STORED;
+  if (message->decoded.reason != 0) {
+    message_reject(message, message->decoded.reason, message->decoded.detail);
+  }
+  admit(batch, directory, message);
+  message->repeat = message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT && looks_repeated(message);
 }
 
 bool batch_add(struct batch *batch, struct directory *directory, const struct record *record) {
@@ -145,10 +158,7 @@ bool batch_add(struct batch *batch, struct directory *directory, const struct re
   *message = (struct message){.record = *record, .digest = digest(record)};
   message->kind = topic_parse(record->topic, record->topic_length, &credential, &length);
   decode(batch, message);
-  admit(batch, directory, message);
-  if (message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT) {
-    message->repeat = looks_repeated(message);
-  }
+  judge(batch, directory, message);
   batch->next = record->number + 1;
   return true;
 }
@@ -168,14 +178,8 @@ size_t batch_unknown(const struct batch *batch) {
 
 void batch_readmit(struct batch *batch, struct directory *directory) {
   for (size_t i = 0; i < batch->count; i++) {
-    struct message *message = &batch->messages[i];
-    if (is_unknown(message)) {
-      struct record record = message->record;
-      enum topic_kind kind = message->kind;
-      int64_t digest_before = message->digest;
-      *message = (struct message){.record = record, .kind = kind, .digest = digest_before};
-      decode(batch, message);
-      admit(batch, directory, message);
+    if (is_unknown(&batch->messages[i])) {
+      judge(batch, directory, &batch->messages[i]);
     }
   }
 }

@@ -6,7 +6,7 @@
 //   (repeats          the store says which rows it has already)
 //   batch_encode      COPY buffers
 //
-// All memory is the batch's region and goes with batch_reset. The loop's thread only.
+// All memory is the batch's regions' and goes with batch_reset. The loop's thread only.
 #ifndef VEDETTE_INGEST_BATCH_H
 #define VEDETTE_INGEST_BATCH_H
 
@@ -22,6 +22,7 @@ struct message {
   struct record record; // points into the journal
   enum topic_kind kind;
   enum outcome outcome;
+  struct verdict decoded;   // what decoding and checking say, whoever sent it
   struct verdict verdict;   // of a rejected one
   struct device *publisher; // NULL: not registered
   struct device *device;    // whom it is about; NULL when rejected before that was known
@@ -47,7 +48,8 @@ struct row {
 };
 
 struct batch {
-  struct region *region;
+  struct region *region;  // messages
+  struct region *scratch; // rows and what is asked about them: emptied when rows are made anew; no batch of messages fills it
   struct message *messages;
   size_t count, room;
   struct row *rows; // sorted by key

@@ -135,10 +135,14 @@ static void find_end(struct journal *journal) {
   }
 }
 
-// Removes a retired journal's folder after its records were handed over.
+// Removes a retired journal's folder after its records were handed over. `next` goes first: a folder without it is only to be
+// removed.
 static void remove_folder(const struct journal *journal, const char *name) {
   char *path = journal_path(journal, name);
   DIR *dir = path ? opendir(path) : NULL;
+  if (dir != NULL && unlinkat(dirfd(dir), "next", 0) != 0 && errno != ENOENT) {
+    complain(journal, "a file of the retired journal cannot be removed", "next");
+  }
   for (struct dirent *entry = dir ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlinkat(dirfd(dir), entry->d_name, 0) != 0) {
       complain(journal, "a file of the retired journal cannot be removed", entry->d_name);
@@ -167,6 +171,12 @@ static bool hand_over(struct journal *journal) {
   uint64_t handed = 0;
   old.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int mark = old.folder < 0 ? -1 : openat(old.folder, "next", O_RDONLY | O_CLOEXEC);
+  if (old.folder >= 0 && mark < 0 && errno == ENOENT) { // an earlier start died while it removed the folder
+    close(old.folder);
+    remove_folder(journal, "retired");
+    free(path);
+    return true;
+  }
   bool is_new;
   bool ok = mark >= 0 && read(mark, &next, sizeof next) == sizeof next && load_id(&old, &is_new) && load_segments(&old);
   for (struct segment *s = old.oldest; ok && s != NULL; s = s->next) {
@@ -202,6 +212,39 @@ static bool hand_over(struct journal *journal) {
   return ok;
 }
 
+static bool move_segments(const struct journal *journal) {
+  struct dirent **names = NULL;
+  int count = scandir(journal->config.folder, &names, is_segment, alphasort);
+  bool ok = count >= 0;
+  for (int i = 0; i < count; i++) {
+    char to[64];
+    snprintf(to, sizeof to, "retired/%.40s", names[i]->d_name);
+    ok = ok && renameat(journal->folder, names[i]->d_name, journal->folder, to) == 0;
+    free(names[i]);
+  }
+  free(names);
+  return ok;
+}
+
+// Puts a retired journal aside, into `retired/`. A death may come between any two steps: `retire` stays until the last of them,
+// in which it becomes `next`, and the next start goes on.
+static bool put_aside(const struct journal *journal) {
+  uint64_t next;
+  int mark = openat(journal->folder, "retire", O_RDONLY | O_CLOEXEC);
+  if (mark < 0) {
+    return errno == ENOENT || complain(journal, "the journal's retirement cannot be read", "retire");
+  }
+  bool whole = read(mark, &next, sizeof next) == sizeof next;
+  close(mark);
+  if (!whole) { // it died while it wrote that; the store will tell it again
+    return unlinkat(journal->folder, "retire", 0) == 0 || complain(journal, "a file cannot be removed", "retire");
+  }
+  bool ok = (mkdirat(journal->folder, "retired", 0700) == 0 || errno == EEXIST) && move_segments(journal) &&
+            (renameat(journal->folder, "id", journal->folder, "retired/id") == 0 || errno == ENOENT) &&
+            renameat(journal->folder, "retire", journal->folder, "retired/next") == 0 && fsync(journal->folder) == 0;
+  return ok || complain(journal, "the retired journal cannot be put aside", "retired");
+}
+
 bool journal_recover(struct journal *journal) {
   bool is_new = false;
   if (mkdir(journal->config.folder, 0700) != 0 && errno != EEXIST) {
@@ -211,7 +254,7 @@ bool journal_recover(struct journal *journal) {
   if (journal->folder < 0) {
     return complain(journal, "the journal's folder cannot be opened", "");
   }
-  if (!load_id(journal, &is_new) || !load_segments(journal)) {
+  if (!put_aside(journal) || !load_id(journal, &is_new) || !load_segments(journal)) {
     return false;
   }
   if (journal->newest != NULL) {
@@ -231,18 +274,9 @@ bool journal_recover(struct journal *journal) {
 void journal_retire(struct journal *journal, uint64_t next) {
   pthread_mutex_lock(&journal->mutex);
   journal->failed = true; // nothing is acknowledged any more
-  bool ok = mkdirat(journal->folder, "retired", 0700) == 0 || errno == EEXIST;
-  int mark = ok ? openat(journal->folder, "retired/next", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
-  ok = mark >= 0 && write(mark, &next, sizeof next) == sizeof next && fsync(mark) == 0;
-  for (struct segment *s = journal->oldest; ok && s != NULL; s = s->next) {
-    char to[64];
-    const char *name = strrchr(s->path, '/') + 1;
-    snprintf(to, sizeof to, "retired/%s", name);
-    ok = renameat(journal->folder, name, journal->folder, to) == 0;
-  }
-  ok = ok && renameat(journal->folder, "id", journal->folder, "retired/id") == 0 && fsync(journal->folder) == 0;
-  if (!ok) {
-    complain(journal, "the retired journal cannot be put aside", "retired");
+  int mark = openat(journal->folder, "retire", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (mark < 0 || write(mark, &next, sizeof next) != sizeof next || fsync(mark) != 0 || fsync(journal->folder) != 0) {
+    complain(journal, "the journal cannot be marked as retired", "retire");
   }
   if (mark >= 0) {
     close(mark);

@@ -15,7 +15,7 @@ struct resolve {
   struct pending pending[ASK_MOST];
   struct row *rows[ASK_MOST]; // whose sets are being asked for
   size_t count;
-  struct row **probed; // in the batch's region
+  struct row **probed; // in the batch's scratch
   struct message **probed_connectivity;
   struct batch *batch;
 };
@@ -263,8 +263,8 @@ struct script *resolve_repeats(struct resolve *resolve, struct batch *batch, boo
   struct script *script = script_new();
   size_t asked = 0;
   resolve->batch = batch;
-  resolve->probed = region_zalloc(batch->region, batch->row_count, sizeof(struct row *));
-  resolve->probed_connectivity = region_zalloc(batch->region, batch->count, sizeof(struct message *));
+  resolve->probed = region_zalloc(batch->scratch, batch->row_count, sizeof(struct row *));
+  resolve->probed_connectivity = region_zalloc(batch->scratch, batch->count, sizeof(struct message *));
   bool ok = keys_make(&reports) && keys_make(&connectivity);
   if (script != NULL && ok && resolve->probed != NULL && resolve->probed_connectivity != NULL) {
     size_t count = gather_reports(resolve, batch, &reports, all);

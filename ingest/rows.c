@@ -73,8 +73,8 @@ static bool make_row(struct batch *batch, struct message *message, const struct 
   int marks = time_marks(time, message->record.received, message->report->historical, batch->keep_us);
   *row =
       (struct row){.message = message, .time = time, .marks = (int16_t)(marks < 0 ? 0 : marks), .first = first, .count = count};
-  row->metrics = region_zalloc(batch->region, count, sizeof *row->metrics);
-  row->samples = region_zalloc(batch->region, count, sizeof(Vedette__V1__Sample *));
+  row->metrics = region_zalloc(batch->scratch, count, sizeof *row->metrics);
+  row->samples = region_zalloc(batch->scratch, count, sizeof(Vedette__V1__Sample *));
   if (row->metrics == NULL || row->samples == NULL) {
     return false;
   }
@@ -86,22 +86,33 @@ static bool make_row(struct batch *batch, struct message *message, const struct 
   return true;
 }
 
+static bool has_time(const struct point *points, size_t count, int64_t time) {
+  size_t at = 0;
+  while (at < count && points[at].time != time) {
+    at++;
+  }
+  return at < count;
+}
+
+// A message always has a row at its own time, if need be one without samples: that row's key is the message's, under which its
+// traffic, events and firmware are kept, and by which a repeat is told.
 static bool make_rows(struct batch *batch, struct message *message) {
   const Vedette__V1__Report *report = message->report;
   size_t count = report->n_samples;
-  struct point *points = region_zalloc(batch->region, count, sizeof *points);
+  struct point *points = region_zalloc(batch->scratch, count, sizeof *points);
   if (points == NULL) {
     return false;
   }
   if (!make_points(batch, message, points)) {
     return true;
   }
-  if (count == 0) {
-    return make_row(batch, message, NULL, 0, report->time, true);
+  bool own = !has_time(points, count, report->time);
+  if (own && !make_row(batch, message, NULL, 0, report->time, true)) {
+    return false;
   }
   for (size_t from = 0, to; from < count; from = to) {
     for (to = from + 1; to < count && points[to].time == points[from].time; to++) {}
-    if (!make_row(batch, message, points + from, to - from, points[from].time, from == 0)) {
+    if (!make_row(batch, message, points + from, to - from, points[from].time, from == 0 && !own)) {
       return false;
     }
   }
@@ -147,7 +158,8 @@ bool batch_rows(struct batch *batch) {
     }
   }
   batch->row_count = 0;
-  batch->rows = region_zalloc(batch->region, most, sizeof *batch->rows);
+  region_reset(batch->scratch);
+  batch->rows = region_zalloc(batch->scratch, most, sizeof *batch->rows);
   if (batch->rows == NULL) {
     return false;
   }

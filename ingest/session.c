@@ -67,16 +67,31 @@ static void on_lost(void *context, char *cause) {
   log_warn("broker connection lost", "");
 }
 
+static void disconnect_now(struct session *session);
+
+// Paho calls this success too when the broker refused one subscription of several, or all.
+static bool is_granted(const MQTTAsync_successData5 *response) {
+  bool granted = response->alt.sub.reasonCodeCount > 1 && response->alt.sub.reasonCodes != NULL;
+  for (int i = 0; granted && i < response->alt.sub.reasonCodeCount; i++) {
+    granted = response->alt.sub.reasonCodes[i] < MQTTREASONCODE_UNSPECIFIED_ERROR;
+  }
+  return granted;
+}
+
 static void on_subscribed(void *context, MQTTAsync_successData5 *response) {
   struct session *session = context;
-  (void)response;
+  if (!is_granted(response)) {
+    log_error("the broker refuses a subscription; check its access list for ingest", "topic=%s", session->reports);
+    disconnect_now(session); // the tick tries again
+    return;
+  }
   atomic_store(&session->since, clock_wall_us());
   log_info("subscribed", "topic=%s", session->reports);
 }
 
 static void on_subscribe_failed(void *context, MQTTAsync_failureData5 *response) {
-  (void)context;
-  log_error("the broker refuses the subscription; check its access list for ingest", "reason=%d", (int)response->reasonCode);
+  log_error("the subscription failed", "reason=%d", response ? (int)response->reasonCode : 0);
+  disconnect_now(context); // the tick tries again
 }
 
 static void subscribe(struct session *session) {
@@ -199,7 +214,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     }
     return;
   }
-  if (state == UP) {
+  if (state == UP && session->paused && now >= session->retry_at) { // an attempt to connect outlived the pause's beginning
+    session->retry_at = now + (int64_t)STOP_MS * 1000;
+    disconnect_now(session);
+  } else if (atomic_load(&session->since) != 0) {
     session->backoff_ms = TICK_MS;
   } else if (state == DOWN && !session->paused && now >= session->retry_at) {
     session->retry_at = now + (int64_t)session->backoff_ms * 1000;

@@ -74,7 +74,7 @@ static void list_days(struct list *days, const struct batch *batch) {
 
 bool summary_make(struct summary *summary, const struct batch *batch) {
   *summary = (struct summary){list_new(), list_new(), list_new(), list_new(), list_new(), list_new()};
-  struct exception *exceptions = region_zalloc(batch->region, batch->count, sizeof *exceptions);
+  struct exception *exceptions = region_zalloc(batch->scratch, batch->count, sizeof *exceptions);
   if (!summary->days || !summary->devices || !summary->minutes || !summary->terms || !summary->reasons || !summary->counts ||
       exceptions == NULL) {
     return false;

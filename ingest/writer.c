@@ -27,7 +27,8 @@ enum {
   PROBES_MOST = 20, // a batch that meets a repeat again and again points to something else
 };
 
-// Partitions are looked after this often, and this soon again when that failed; microseconds. Until then rows wait in the default partition.
+// Partitions are looked after this often, and this soon again when that failed; microseconds. Until then rows wait in the default
+// partition.
 static const int64_t housekeep_us = 3600 * INT64_C(1000000);
 static const int64_t housekeep_again_us = 60 * INT64_C(1000000);
 
@@ -112,6 +113,7 @@ static void opened(struct writer *writer) {
   if (at->record < oldest) {
     log_error("the store lacks records that the journal no longer keeps: they are lost", "first=%" PRIu64 " next=%" PRIu64,
               at->record, oldest);
+    journal_seek(writer->journal, oldest); // where the row's time is read
     run(writer, LOST_RECORDS,
         intake_lost(at->feed, at->number, at->record, oldest, journal_received_to(writer->journal, oldest)));
     return;
@@ -119,7 +121,8 @@ static void opened(struct writer *writer) {
   if (!journal_seek(writer->journal, at->record)) {
     log_error("the store has more records than this journal: its folder was replaced; leaving, the next start begins a new one",
               "journal=%s next_record=%" PRIu64, journal_id(writer->journal), at->record);
-    journal_retire(writer->journal, at->record);
+    // What the store has under these numbers is another history: everything is handed over, and the store tells the repeats.
+    journal_retire(writer->journal, 0);
     _exit(1);
   }
   log_info("feed opened", "feed=%" PRId32 " batch=%" PRId64 " record=%" PRIu64, at->feed, at->number, at->record);
@@ -297,7 +300,9 @@ static void on_done(const struct link_result *result, void *arg) {
       idle(writer);
       return;
     }
-    writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS ? OPENING : WAITING;
+    // Without the registry every device would be a stranger, and its reports dead letters.
+    bool unready = writer->phase == REFRESHING && strcmp(writer->devices.snapshot, "0") == 0;
+    writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS || unready ? OPENING : WAITING;
     wait_for(writer, RETRY_MS);
     return;
   }

@@ -250,10 +250,11 @@ static void on_io(evutil_socket_t fd, short what, void *arg) {
   pump(link);
 }
 
-// Waits for the server; for room to write too while libpq holds unsent bytes. False: the connection was lost.
+// Waits for the server; for room to write too while libpq holds unsent bytes or COPY data is left. False: the connection was
+// lost.
 static bool wait_io(struct link *link) {
   int unsent = PQflush(link->connection);
-  short what = unsent ? EV_READ | EV_WRITE : EV_READ;
+  short what = unsent || link->copying ? EV_READ | EV_WRITE : EV_READ;
   if (unsent < 0 || PQstatus(link->connection) == CONNECTION_BAD || (what != link->watched && !watch(link, what))) {
     lose(link);
     return false;

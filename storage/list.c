@@ -80,7 +80,7 @@ size_t list_count(const struct list *list) {
 
 const char *list_literal(struct list *list) {
   fputs(list->count ? "}" : "{}", list->out);
-  return fflush(list->out) == 0 && list->text != NULL ? list->text : "{";
+  return fflush(list->out) == 0 && !ferror(list->out) && list->text != NULL ? list->text : "{";
 }
 
 struct decimal decimal(int64_t value) {

@@ -179,8 +179,9 @@ BEGIN
     END LOOP;
   END IF;
   SELECT coalesce(max(b.number), 0) + 1 INTO next_number FROM store.batch b WHERE b.feed = open_feed.feed;
-  SELECT coalesce((SELECT b.next_record FROM store.batch b WHERE b.feed = open_feed.feed
-                   ORDER BY b.number DESC LIMIT 1), 0) INTO next_record;
+  -- A retired feed ends with a row that has no data: what it counts as lost the journal can still hand over to a new one.
+  SELECT coalesce((SELECT CASE WHEN retired THEN b.first_record ELSE b.next_record END FROM store.batch b
+                   WHERE b.feed = open_feed.feed ORDER BY b.number DESC LIMIT 1), 0) INTO next_record;
 END $$;
 
 -- Ends a feed: its next batch number is taken by a `lost` row (records that were journaled and not committed, as far as known) or a
@@ -194,15 +195,22 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  SELECT * INTO last FROM store.batch WHERE feed = for_feed ORDER BY number DESC LIMIT 1;
-  IF last.feed IS NULL THEN
-    INSERT INTO store.batch (feed, number, kind, first_record, next_record, journaled, received_to, seeing_since)
-    VALUES (for_feed, 1, 'void', 0, 0, 0, clock_timestamp(), clock_timestamp());
-  ELSE
-    INSERT INTO store.batch (feed, number, kind, first_record, next_record, journaled, received_to, seeing_since)
-    VALUES (for_feed, last.number + 1, CASE WHEN last.journaled > last.next_record THEN 'lost' ELSE 'void' END,
-            last.next_record, greatest(last.journaled, last.next_record), last.journaled, last.received_to, last.seeing_since);
-  END IF;
+  LOOP
+    SELECT * INTO last FROM store.batch WHERE feed = for_feed ORDER BY number DESC LIMIT 1;
+    BEGIN
+      IF last.feed IS NULL THEN
+        INSERT INTO store.batch (feed, number, kind, first_record, next_record, journaled, received_to, seeing_since)
+        VALUES (for_feed, 1, 'void', 0, 0, 0, clock_timestamp(), clock_timestamp());
+      ELSE
+        INSERT INTO store.batch (feed, number, kind, first_record, next_record, journaled, received_to, seeing_since)
+        VALUES (for_feed, last.number + 1, CASE WHEN last.journaled > last.next_record THEN 'lost' ELSE 'void' END,
+                last.next_record, greatest(last.journaled, last.next_record), last.journaled, last.received_to, last.seeing_since);
+      END IF;
+      RETURN;
+    EXCEPTION WHEN unique_violation THEN
+      NULL;  -- the worker lives, and its commit was first: the row goes behind that one
+    END;
+  END LOOP;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA store FROM PUBLIC;

@@ -86,4 +86,4 @@ def test_a_new_journal_retires_the_old_feed(stack: Installation) -> None:
     assert other != feed and number == 1
     assert stack.query("SELECT number, kind, first_record, next_record FROM store.batch WHERE feed = %s ORDER BY number", feed,
                        role=ADMIN) == [(1, "data", 0, 5), (2, "lost", 5, 9)]
-    assert stack.query(opened, old, role="vedette_ingest") == [(feed, 3, 9, True)]
+    assert stack.query(opened, old, role="vedette_ingest") == [(feed, 3, 5, True)]  # what is lost there may be handed over

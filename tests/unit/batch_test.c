@@ -241,6 +241,72 @@ static void a_credential_that_moves_names_the_new_device(void **state) {
   assert_int_equal(directory_count(f->directory), 5);
 }
 
+// A device may send the most that the contract allows, and many such messages may wait: they make smaller batches, never one that
+// cannot become rows.
+static void a_batch_full_of_samples_still_becomes_rows(void **state) {
+  struct fixture *f = *state;
+  enum { ROOM = 2000, SAMPLES = 1024 };
+  static Vedette__V1__Sample pool[SAMPLES];
+  static char names[SAMPLES][16];
+  Vedette__V1__Sample *samples[SAMPLES];
+  static uint8_t payload[64 * 1024];
+  for (int i = 0; i < SAMPLES; i++) {
+    snprintf(names[i], sizeof names[i], "m%d", i);
+    pool[i] = *number(names[i], 1, now - i);
+    samples[i] = &pool[i];
+  }
+  batch_destroy(&f->batch);
+  assert_true(batch_init(&f->batch, ROOM));
+  f->batch.keep_us = 30 * INT64_C(86400000000);
+  batch_reset(&f->batch, 0);
+  struct record record = {.received = now, .topic = "vedette/v1/a/report", .topic_length = 19, .payload = payload};
+  do {
+    Vedette__V1__Report report = report_of(record.number + 1, samples, SAMPLES);
+    record.payload_length = vedette__v1__report__pack(&report, payload);
+    assert_true(record.payload_length <= sizeof payload);
+    record.number++;
+  } while (batch_add(&f->batch, f->directory, &record));
+  assert_in_range(f->batch.count, 100, ROOM - 1); // memory ended it
+  assert_true(rows(f));
+  assert_int_equal(f->batch.row_count, f->batch.count * SAMPLES);
+}
+
+// The registry says who may speak; what a message holds was judged before, and is not judged again on what memory is left.
+static void a_stranger_that_waits_is_not_decoded_again(void **state) {
+  struct fixture *f = *state;
+  Vedette__V1__Report report = report_of(1, NULL, 0);
+  struct message *message = add(f, "vedette/v1/new/report", &report, RECORD_DUP);
+  size_t used = region_used(f->batch.region);
+  for (int i = 0; i < 10; i++) {
+    batch_readmit(&f->batch, f->directory);
+  }
+  assert_in_range(region_used(f->batch.region), used, used + 10 * 64); // the sentence that says why
+  assert_non_null(directory_put(f->directory, 9, "new", 1, 0, true));
+  batch_readmit(&f->batch, f->directory);
+  assert_int_equal(message->outcome, OUTCOME_STORED);
+  assert_true(message->repeat);
+}
+
+// Traffic, events and firmware are kept under the report's own time, whatever times its samples have: two messages with one
+// number would otherwise meet in the store, which refuses the whole batch.
+static void a_message_has_a_row_at_its_own_time(void **state) {
+  struct fixture *f = *state;
+  Vedette__V1__Traffic traffic = VEDETTE__V1__TRAFFIC__INIT;
+  Vedette__V1__Sample *one[] = {number("a", 1, now - 1000)};
+  Vedette__V1__Sample *two[] = {number("a", 1, now - 2000)};
+  Vedette__V1__Report first = report_of(5, one, 1);
+  Vedette__V1__Report other = report_of(5, two, 1);
+  first.traffic = other.traffic = &traffic;
+  add(f, "vedette/v1/a/report", &first, 0);
+  add(f, "vedette/v1/a/report", &other, 0);
+  assert_true(rows(f));
+  assert_int_equal(f->batch.messages[0].outcome, OUTCOME_STORED);
+  assert_int_equal(f->batch.messages[1].verdict.reason, VEDETTE__V1__REASON__REASON_CONFLICT);
+  assert_true(batch_encode(&f->batch, 42));
+  assert_int_equal(f->batch.traffic.rows, 1);
+  assert_int_equal(f->batch.reports.rows, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -254,6 +320,9 @@ int main(void) {
       TEST(dead_letters_are_capped_a_device_and_day),
       TEST(a_batch_ends_when_it_is_full),
       TEST(a_credential_that_moves_names_the_new_device),
+      TEST(a_batch_full_of_samples_still_becomes_rows),
+      TEST(a_stranger_that_waits_is_not_decoded_again),
+      TEST(a_message_has_a_row_at_its_own_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
