@@ -10,6 +10,8 @@
 
 static const int64_t second = 1000000;
 
+enum { RANKS_A_SWEEP = 100 }; // each walks the fleet: in a mass outage the first alerts have a rank, the others do without
+
 const char *severity_name(enum severity severity) {
   static const char *const names[] = {"info", "warning", "major", "critical"};
   return names[severity];
@@ -51,6 +53,7 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
     return;
   }
   context->swept = context->now;
+  context->ranks = 0;
   HASH_ITER(hh, context->fleet->devices, device, next) {
     device->dirty |= device->live != 0; // what may clear by time alone changes its state by time alone
     for (size_t i = 0; device->active && i < detector_count; i++) {
@@ -233,6 +236,9 @@ void connectivity_set(struct context *context, struct device *device, const char
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,
                          double (*value)(const void *state), const char *unit) {
   size_t at = 0;
+  if (context->suppressed || context->ranks++ >= RANKS_A_SWEEP) {
+    return NULL;
+  }
   while (at < detector_count && detectors[at] != detector) {
     at++;
   }

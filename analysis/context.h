@@ -22,6 +22,7 @@ struct context {
   struct fleet *fleet;
   int64_t now, seeing_since, swept;
   bool suppressed; // replay: the effects are in the store already
+  unsigned ranks;  // made since the last sweep
   struct effect *effects;
   size_t count, room;
 };

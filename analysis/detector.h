@@ -88,7 +88,7 @@ bool alert_live(const struct device *device, const char *kind);
 void connectivity_set(struct context *context, struct device *device, const char *state, int64_t at, const char *reason);
 
 // Rank among the devices of the same model: how many have a larger `value(state of this detector)`. For explanations; walks the
-// fleet.
+// fleet. NULL when too many were asked for within a second of event time, and in replay.
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,
                          double (*value)(const void *state), const char *unit);
 

@@ -148,7 +148,7 @@ static void tell_loss(struct worker *worker, const struct feed_batch *batch) {
                                    .baseline = json_pack("{s:s}", "of", "fixed rule: what is journaled is stored"),
                                    .clears_when = "a person acknowledges it"},
               "At least %" PRId64 " journaled messages of feed %" PRId32
-              " can no longer be stored: the journal that held them is gone.",
+              " are not in the store, and its journal cannot bring them any more.",
               records, batch->feed);
 }
 

@@ -17,6 +17,7 @@ COMMAND(device_show);
 COMMAND(firmware_add);
 COMMAND(firmware_import);
 COMMAND(firmware_list);
+COMMAND(ledger);
 COMMAND(migrate);
 COMMAND(status);
 COMMAND(tail);

@@ -39,6 +39,10 @@ static const struct command commands[] = {
     {"alert", "list", "", "List alerts, newest first.", "Without --state: open and acknowledged ones.", alert_list},
     {"alert", "show", "ID", "Show what an alert is about: observed, expected, the evidence, what would clear it, its timeline.",
      NULL, alert_show},
+    {"ledger", NULL, "", "Show what became of everything received, by worker and minute, and whether it adds up.",
+     "received = stored + duplicate + rejected + shed, each counted where it happens. With --check only what does not add up is\n"
+     "shown, with worker and minute, and the exit code is then 1.",
+     ledger},
     {"worker", "list", "", "List ingest workers and their journals.", NULL, worker_list},
     {"worker", "retire", "NAME", "Retire an ingest worker that will not come back.",
      "Its journal is closed in the store: records that were acknowledged to devices and are not stored yet count as lost, the\n"

@@ -39,6 +39,7 @@ void batch_reset(struct batch *batch, uint64_t first) {
   region_reset(batch->region);
   region_reset(batch->scratch);
   batch->count = 0;
+  batch->minute_count = 0;
   batch->rows = NULL;
   batch->row_count = 0;
   batch->first = batch->next = first;
@@ -148,10 +149,29 @@ static void judge(struct batch *batch, struct directory *directory, struct messa
   message->repeat = message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT && looks_repeated(message);
 }
 
+struct minute *batch_minute(struct batch *batch, int64_t received) {
+  int64_t start = received - received % (60 * INT64_C(1000000));
+  for (size_t i = batch->minute_count; i > 0; i--) { // the newest is the likeliest
+    if (batch->minutes[i - 1].start == start) {
+      return &batch->minutes[i - 1];
+    }
+  }
+  if (batch->minute_count == MINUTES_MOST) {
+    return NULL;
+  }
+  batch->minutes[batch->minute_count] = (struct minute){.start = start};
+  return &batch->minutes[batch->minute_count++];
+}
+
 bool batch_add(struct batch *batch, struct directory *directory, const struct record *record) {
   if (batch->count == batch->room || region_used(batch->region) > REGION_LIMIT - 2 * DECODE_BUDGET) {
     return false;
   }
+  struct minute *minute = batch_minute(batch, record->received);
+  if (minute == NULL) {
+    return false;
+  }
+  minute->received++;
   struct message *message = &batch->messages[batch->count++];
   const char *credential;
   size_t length;

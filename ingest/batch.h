@@ -47,6 +47,16 @@ struct row {
   struct metric_set *set; // NULL: none, or not numbered yet
 };
 
+// The books of one minute of receipt: each number is counted where it happens, none is a difference of others.
+enum { MINUTES_MOST = 64 }; // minutes a batch may span; a further one belongs to the next batch
+struct minute {
+  int64_t start;     // Unix microseconds
+  uint64_t received; // records taken from the journal
+  uint64_t stored;   // messages whose rows were written
+  uint64_t duplicate, rejected;
+  uint64_t letters; // of the rejected: kept as dead letters
+};
+
 struct batch {
   struct region *region;  // messages
   struct region *scratch; // rows and what is asked about them: emptied when rows are made anew; no batch of messages fills it
@@ -55,7 +65,9 @@ struct batch {
   struct row *rows; // sorted by key
   size_t row_count;
   uint64_t first, next; // journal records [first, next)
-  int64_t keep_us;      // how old a report may be
+  struct minute minutes[MINUTES_MOST];
+  size_t minute_count;
+  int64_t keep_us; // how old a report may be
   struct copy reports, traffic, events, firmware, connectivity, letters;
 };
 
@@ -86,7 +98,10 @@ void batch_metrics(struct batch *batch, metric_visit visit, void *arg);
 // number rejects its message. Repeats within the batch are found here. False when memory ran out.
 bool batch_rows(struct batch *batch);
 
-// Fills the COPY buffers. False when memory ran out.
+// The minute that a record belongs to; NULL if the batch has no place for another one.
+struct minute *batch_minute(struct batch *batch, int64_t received);
+
+// Fills the COPY buffers, and the books but for `received`. False when memory ran out.
 bool batch_encode(struct batch *batch, int64_t batch_key);
 struct batch_counts batch_count(const struct batch *batch);
 

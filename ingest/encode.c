@@ -257,6 +257,36 @@ static void encode_letter(struct batch *batch, struct message *message, int64_t 
             record->payload_length < LETTER_PAYLOAD ? record->payload_length : LETTER_PAYLOAD);
 }
 
+// Tests build ingest with one of three faults, once in VEDETTE_FAULT_EVERY calls, to see that `vedette ledger --check` finds
+// them.
+#ifdef VEDETTE_FAULT
+static bool fault(int kind) {
+  static unsigned calls;
+  return kind == VEDETTE_FAULT && ++calls % VEDETTE_FAULT_EVERY == 0;
+}
+#else
+static bool fault(int kind) {
+  (void)kind;
+  return false;
+}
+#endif
+
+static bool fault_drops(void) {
+  return fault(1);
+}
+
+static bool fault_doubles(void) {
+  return fault(2);
+}
+
+static bool fault_mislabels(void) {
+  return fault(3);
+}
+
+static struct minute *minute_of(struct batch *batch, const struct message *message) {
+  return batch_minute(batch, message->record.received); // batch_add made it
+}
+
 static void encode_extras(struct batch *batch, const struct message *message, int64_t key) {
   for (size_t i = 0; i < message->report->n_events; i++) {
     encode_event(batch, message, i, key);
@@ -269,6 +299,22 @@ static void encode_extras(struct batch *batch, const struct message *message, in
   }
 }
 
+// What is not a row of store.report: connectivity, dead letters; and the count of duplicates.
+static void encode_other(struct batch *batch, struct message *message, int64_t key) {
+  struct minute *minute = minute_of(batch, message);
+  if (message->outcome == OUTCOME_DUPLICATE || (message->outcome == OUTCOME_REJECTED && fault_mislabels())) {
+    minute->duplicate++;
+  } else if (message->outcome == OUTCOME_REJECTED) {
+    uint32_t before = batch->letters.rows;
+    encode_letter(batch, message, key);
+    minute->rejected++;
+    minute->letters += batch->letters.rows - before;
+  } else if (message->kind == TOPIC_CONNECTIVITY) {
+    encode_connectivity(batch, message, key);
+    minute->stored++;
+  }
+}
+
 bool batch_encode(struct batch *batch, int64_t key) {
   struct copy *buffers[] = {&batch->reports,  &batch->traffic,      &batch->events,
                             &batch->firmware, &batch->connectivity, &batch->letters};
@@ -276,19 +322,29 @@ bool batch_encode(struct batch *batch, int64_t key) {
   for (size_t i = 0; i < BUFFERS; i++) {
     copy_begin(buffers[i]);
   }
+  for (size_t i = 0; i < batch->minute_count; i++) { // a batch may be encoded again
+    struct minute *minute = &batch->minutes[i];
+    *minute = (struct minute){.start = minute->start, .received = minute->received};
+  }
   for (size_t i = 0; i < batch->row_count; i++) {
-    encode_report(batch, &batch->rows[i], key);
-    if (batch->rows[i].first) {
-      encode_extras(batch, batch->rows[i].message, key);
+    const struct row *row = &batch->rows[i];
+    if (!fault_drops()) {
+      encode_report(batch, row, key);
+    }
+    if (fault_doubles()) {
+      struct message twin = *row->message;
+      struct row again = *row;
+      twin.sequence += UINT64_C(1) << 40;
+      again.message = &twin;
+      encode_report(batch, &again, key);
+    }
+    if (row->first) {
+      encode_extras(batch, row->message, key);
+      minute_of(batch, row->message)->stored++;
     }
   }
   for (size_t i = 0; i < batch->count; i++) {
-    struct message *message = &batch->messages[i];
-    if (message->outcome == OUTCOME_REJECTED) {
-      encode_letter(batch, message, key);
-    } else if (message->outcome == OUTCOME_STORED && message->kind == TOPIC_CONNECTIVITY) {
-      encode_connectivity(batch, message, key);
-    }
+    encode_other(batch, &batch->messages[i], key);
   }
   bool whole = true;
   for (size_t i = 0; i < BUFFERS; i++) {

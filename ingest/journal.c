@@ -76,7 +76,7 @@ struct journal *journal_open(const struct config_journal *config, journal_ready 
   journal->config = *config;
   journal->ready = ready;
   journal->arg = arg;
-  journal->folder = journal->lock = -1;
+  journal->folder = journal->id_file = -1;
   pthread_mutex_init(&journal->mutex, NULL);
   pthread_condattr_init(&steady);
   pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
@@ -107,8 +107,8 @@ void journal_close(struct journal *journal) {
     next = s->next;
     segment_close(s);
   }
-  if (journal->lock >= 0) {
-    close(journal->lock);
+  if (journal->id_file >= 0) {
+    close(journal->id_file);
   }
   if (journal->folder >= 0) {
     close(journal->folder);

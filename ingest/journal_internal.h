@@ -13,7 +13,7 @@ struct journal {
   void *arg;
   uint8_t id[JOURNAL_ID];
   char id_text[37];
-  int folder, lock; // descriptors: the folder, and its file `id`, locked
+  int folder, id_file; // descriptors: the folder, locked, and its file `id`
 
   pthread_mutex_t mutex; // guards all below but the reader
   pthread_cond_t changed;

@@ -59,18 +59,16 @@ static void set_id(struct journal *journal) {
 
 // Reads the folder's id, or draws one for a new folder: a new folder is a new feed.
 static bool load_id(struct journal *journal, bool *is_new) {
-  journal->lock = openat(journal->folder, "id", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (journal->lock < 0) {
+  journal->id_file = openat(journal->folder, "id", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (journal->id_file < 0) {
     return complain(journal, "the journal's id cannot be read", "id");
   }
-  if (flock(journal->lock, LOCK_EX | LOCK_NB) != 0) {
-    return complain(journal, "the journal is in use by another process", "id");
-  }
-  ssize_t size = pread(journal->lock, journal->id, JOURNAL_ID, 0);
+  ssize_t size = pread(journal->id_file, journal->id, JOURNAL_ID, 0);
   *is_new = size == 0;
   if (*is_new) {
-    if (getrandom(journal->id, JOURNAL_ID, 0) != JOURNAL_ID || pwrite(journal->lock, journal->id, JOURNAL_ID, 0) != JOURNAL_ID ||
-        fsync(journal->lock) != 0 || fsync(journal->folder) != 0) {
+    if (getrandom(journal->id, JOURNAL_ID, 0) != JOURNAL_ID ||
+        pwrite(journal->id_file, journal->id, JOURNAL_ID, 0) != JOURNAL_ID || fsync(journal->id_file) != 0 ||
+        fsync(journal->folder) != 0) {
       return complain(journal, "the journal's id cannot be written", "id");
     }
   } else if (size != JOURNAL_ID) {
@@ -161,7 +159,7 @@ static void remove_folder(const struct journal *journal, const char *name) {
 // repeats.
 static bool hand_over(struct journal *journal) {
   char *path = journal_path(journal, "retired");
-  struct journal old = {.config = {.folder = path}, .folder = -1, .lock = -1};
+  struct journal old = {.config = {.folder = path}, .folder = -1, .id_file = -1};
   struct stat info;
   if (path == NULL || stat(path, &info) != 0) {
     free(path);
@@ -202,7 +200,7 @@ static bool hand_over(struct journal *journal) {
   } else {
     complain(journal, "the retired journal cannot be read", "retired");
   }
-  close(old.lock >= 0 ? old.lock : -1);
+  close(old.id_file >= 0 ? old.id_file : -1);
   close(mark);
   close(old.folder);
   if (ok) {
@@ -253,6 +251,9 @@ bool journal_recover(struct journal *journal) {
   journal->folder = open(journal->config.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (journal->folder < 0) {
     return complain(journal, "the journal's folder cannot be opened", "");
+  }
+  if (flock(journal->folder, LOCK_EX | LOCK_NB) != 0) { // before anything in it is touched
+    return complain(journal, "the journal is in use by another process", "");
   }
   if (!put_aside(journal) || !load_id(journal, &is_new) || !load_segments(journal)) {
     return false;

@@ -15,7 +15,7 @@
 enum {
   RECEIVE_MAXIMUM = 1000,      // messages the broker may have in flight to us; Mosquitto 2.0.11 goes past it
   PACKET_MAXIMUM = 256 * 1024, // bytes; the broker's own limit is below
-  KEEPALIVE_S = 30,
+  KEEPALIVE_S = 10,            // a broker that no longer answers is noticed within 1.5 times this
   CONNECT_TIMEOUT_S = 10,
   TICK_MS = 250,
   BACKOFF_MOST_MS = 5000,

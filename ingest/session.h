@@ -22,7 +22,8 @@ void session_pause(struct session *session);  // leaves the broker, the session 
 void session_resume(struct session *session); // and comes back
 void session_reload(struct session *session); // reconnects with the certificates as they are now
 
-// Leaves the broker; `done` runs on the loop's thread when no callback can come any more (after 2 s at the latest).
+// Leaves the broker; `done` runs on the loop's thread after the goodbye, or after 2 s. A callback
+// may still come after that (Paho): the journal has to outlive session_free.
 void session_stop(struct session *session, loop_cb done, void *arg);
 
 bool session_paused(const struct session *session);

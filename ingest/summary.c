@@ -73,10 +73,16 @@ static void list_days(struct list *days, const struct batch *batch) {
 }
 
 bool summary_make(struct summary *summary, const struct batch *batch) {
-  *summary = (struct summary){list_new(), list_new(), list_new(), list_new(), list_new(), list_new()};
+  struct list **all[] = {&summary->days,    &summary->devices,   &summary->minutes,      &summary->terms,
+                         &summary->reasons, &summary->counts,    &summary->book_minutes, &summary->received,
+                         &summary->stored,  &summary->duplicate, &summary->rejected,     &summary->letters};
+  bool whole = true;
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    *all[i] = list_new();
+    whole &= *all[i] != NULL;
+  }
   struct exception *exceptions = region_zalloc(batch->scratch, batch->count, sizeof *exceptions);
-  if (!summary->days || !summary->devices || !summary->minutes || !summary->terms || !summary->reasons || !summary->counts ||
-      exceptions == NULL) {
+  if (!whole || exceptions == NULL) {
     return false;
   }
   list_days(summary->days, batch);
@@ -88,6 +94,14 @@ bool summary_make(struct summary *summary, const struct batch *batch) {
     list_int(summary->reasons, exceptions[i].reason);
     list_int(summary->counts, exceptions[i].count);
   }
+  for (size_t i = 0; i < batch->minute_count; i++) {
+    list_int(summary->book_minutes, batch->minutes[i].start);
+    list_int(summary->received, (int64_t)batch->minutes[i].received);
+    list_int(summary->stored, (int64_t)batch->minutes[i].stored);
+    list_int(summary->duplicate, (int64_t)batch->minutes[i].duplicate);
+    list_int(summary->rejected, (int64_t)batch->minutes[i].rejected);
+    list_int(summary->letters, (int64_t)batch->minutes[i].letters);
+  }
   return true;
 }
 
@@ -98,4 +112,10 @@ void summary_free(struct summary *summary) {
   list_free(summary->terms);
   list_free(summary->reasons);
   list_free(summary->counts);
+  list_free(summary->book_minutes);
+  list_free(summary->received);
+  list_free(summary->stored);
+  list_free(summary->duplicate);
+  list_free(summary->rejected);
+  list_free(summary->letters);
 }

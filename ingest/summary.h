@@ -7,9 +7,11 @@
 
 #include <stdbool.h>
 
-// Lists of equal length but for `days`: one entry for each device, minute of receipt, term and reason that is not `stored`.
+// The days; then, one entry for each device, minute of receipt, term and reason that is not `stored`: the ledger's exceptions.
 struct summary {
   struct list *days, *devices, *minutes, *terms, *reasons, *counts;
+  // The books, one entry for each minute.
+  struct list *book_minutes, *received, *stored, *duplicate, *rejected, *letters;
 };
 
 // Fills the summary. False when memory ran out; free it in any case.

@@ -52,6 +52,7 @@ struct writer {
   bool probe_all; // the store met a repeat: ask it about every row
   bool draining;
   unsigned probes;
+  unsigned refused;                                    // times that the store refused the message that stands alone
   int64_t committed_us, refreshed_us, housekeep_at_us; // steady clock
   struct writer_stats stats;
 };
@@ -67,7 +68,7 @@ static void run(struct writer *writer, enum phase phase, struct script *script) 
   writer->phase = phase;
   if (!link_run(writer->link, script, on_done, writer)) {
     log_error("a script cannot be run; trying again", "phase=%d", (int)phase);
-    writer->phase = WAITING;
+    writer->phase = phase == OPENING || phase == LOST_RECORDS ? OPENING : WAITING;
     wait_for(writer, RETRY_MS);
   }
 }
@@ -197,7 +198,13 @@ static void build_and_commit(struct writer *writer) {
                              .ledger_minutes = summary.minutes,
                              .ledger_terms = summary.terms,
                              .ledger_reasons = summary.reasons,
-                             .ledger_counts = summary.counts};
+                             .ledger_counts = summary.counts,
+                             .book_minutes = summary.book_minutes,
+                             .received = summary.received,
+                             .stored = summary.stored,
+                             .duplicate = summary.duplicate,
+                             .rejected_by_minute = summary.rejected,
+                             .dead_letters = summary.letters};
   struct script *script = intake_batch(&row);
   summary_free(&summary);
   run(writer, COMMIT, script);
@@ -222,6 +229,7 @@ static void committed(struct writer *writer) {
   writer->committed_us = clock_steady_us();
   writer->probe_all = false;
   writer->probes = 0;
+  writer->refused = 0;
   writer->most = writer->most * 2 < writer->limits.records ? writer->most * 2 : writer->limits.records;
   journal_release(writer->journal, batch->next);
   batch_reset(batch, batch->next);
@@ -247,7 +255,8 @@ static void hunt_poison(struct writer *writer, const struct link_result *result)
     writer->phase = METRICS;
     return;
   }
-  if (batch->count == 1 && batch->messages[0].outcome != OUTCOME_REJECTED) {
+  // Alone, it gets a second chance: a constraint may have been broken by something that passes.
+  if (batch->count == 1 && batch->messages[0].outcome != OUTCOME_REJECTED && writer->refused++ > 0) {
     log_error("the store refuses a message; kept as a dead letter", "sqlstate=%s record=%" PRIu64, result->sqlstate,
               batch->first);
     message_reject(&batch->messages[0], VEDETTE__V1__REASON__REASON_FIELD,

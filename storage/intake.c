@@ -16,6 +16,7 @@ static void take_position(const PGresult *rows, void *arg) {
 struct script *intake_housekeep(void) {
   struct script *script = script_new();
   script_add(script, "SELECT * FROM store.housekeep()", 0, NULL, NULL, NULL);
+  script_add(script, "SELECT store.prune()", 0, NULL, NULL, NULL);
   return script;
 }
 
@@ -47,7 +48,7 @@ static void take_snapshot(const PGresult *rows, void *arg) {
 struct script *intake_devices(struct intake_devices *devices) {
   struct script *script = script_new();
   const char *parameters[] = {devices->snapshot};
-  // The next snapshot is taken first: what commits between the two statements is read twice rather than never.
+  // Both statements have one snapshot: what it does not see yet is at or above its xmin, and is asked for next time.
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add(script,
              "SELECT id, credential, model, coalesce(gateway, 0), life = 'active' FROM store.device WHERE changed >= $1::xid8", 1,
@@ -144,6 +145,53 @@ static void add_batch_row(struct script *script, const struct intake_batch *b) {
       13, parameters, NULL, NULL);
 }
 
+static void add_exceptions(struct script *script, const struct intake_batch *b) {
+  if (list_count(b->ledger_devices) == 0) {
+    return;
+  }
+  struct decimal feed = decimal(b->feed);
+  const char *parameters[] = {feed.text,
+                              list_literal(b->ledger_devices),
+                              list_literal(b->ledger_minutes),
+                              list_literal(b->ledger_terms),
+                              list_literal(b->ledger_reasons),
+                              list_literal(b->ledger_counts)};
+  script_add(
+      script,
+      "INSERT INTO store.ledger (device, minute, feed, term, reason, count)"
+      " SELECT u.device, " UNIX_TIME(
+          "u.minute") ", $1, u.term, u.reason, u.count"
+                      " FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::smallint[], $6::bigint[])"
+                      " AS u(device, minute, term, reason, count)"
+                      " ON CONFLICT (device, minute, feed, term, reason) DO UPDATE SET count = ledger.count + excluded.count",
+      6, parameters, NULL, NULL);
+}
+
+static void add_books(struct script *script, const struct intake_batch *b) {
+  if (list_count(b->book_minutes) == 0) {
+    return;
+  }
+  struct decimal feed = decimal(b->feed);
+  const char *parameters[] = {feed.text,
+                              list_literal(b->book_minutes),
+                              list_literal(b->received),
+                              list_literal(b->stored),
+                              list_literal(b->duplicate),
+                              list_literal(b->rejected_by_minute),
+                              list_literal(b->dead_letters)};
+  script_add(script,
+             "INSERT INTO store.minute AS m (feed, minute, received, stored, duplicate, rejected, shed, letters)"
+             " SELECT $1, " UNIX_TIME(
+                 "u.minute") ", u.received, u.stored, u.duplicate, u.rejected, 0, u.letters"
+                             " FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])"
+                             " AS u(minute, received, stored, duplicate, rejected, letters)"
+                             " ON CONFLICT (feed, minute) DO UPDATE SET received = m.received + excluded.received, stored = "
+                             "m.stored + excluded.stored,"
+                             " duplicate = m.duplicate + excluded.duplicate, rejected = m.rejected + excluded.rejected,"
+                             " shed = m.shed + excluded.shed, letters = m.letters + excluded.letters",
+             7, parameters, NULL, NULL);
+}
+
 struct script *intake_batch(const struct intake_batch *b) {
   struct script *script = script_new();
   script_add(script, "BEGIN", 0, NULL, NULL, NULL);
@@ -155,24 +203,8 @@ struct script *intake_batch(const struct intake_batch *b) {
   add_copy(script, "firmware", b->firmware);
   add_copy(script, "connectivity", b->connectivity_rows);
   add_copy(script, "dead_letter", b->letters);
-  if (list_count(b->ledger_devices) > 0) {
-    struct decimal feed = decimal(b->feed);
-    const char *parameters[] = {feed.text,
-                                list_literal(b->ledger_devices),
-                                list_literal(b->ledger_minutes),
-                                list_literal(b->ledger_terms),
-                                list_literal(b->ledger_reasons),
-                                list_literal(b->ledger_counts)};
-    script_add(
-        script,
-        "INSERT INTO store.ledger (device, minute, feed, term, reason, count)"
-        " SELECT u.device, " UNIX_TIME(
-            "u.minute") ", $1, u.term, u.reason, u.count"
-                        " FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::smallint[], $6::bigint[])"
-                        " AS u(device, minute, term, reason, count)"
-                        " ON CONFLICT (device, minute, feed, term, reason) DO UPDATE SET count = ledger.count + excluded.count",
-        6, parameters, NULL, NULL);
-  }
+  add_exceptions(script, b);
+  add_books(script, b);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;
 }

@@ -56,6 +56,8 @@ struct intake_batch {
   const struct copy *report, *traffic, *event, *firmware, *connectivity_rows, *letters; // those without rows are left out
   // The ledger's exceptions, aggregated: same length.
   struct list *ledger_devices, *ledger_minutes, *ledger_terms, *ledger_reasons, *ledger_counts;
+  // The books by minute: same length.
+  struct list *book_minutes, *received, *stored, *duplicate, *rejected_by_minute, *dead_letters;
 };
 struct script *intake_batch(const struct intake_batch *batch);
 

@@ -39,6 +39,7 @@ struct link {
   struct event *io, *timer;
   short watched; // what io waits for
   bool up;
+  bool unsent; // the script's first statement could not be sent
   uint32_t backoff_ms;
   struct script *script; // NULL: idle
   struct statement *at;
@@ -163,7 +164,7 @@ static void lose(struct link *link) {
   log_warn(was_up ? "database connection lost" : "database cannot be reached", "link=%s retry_ms=%u error=%s", link->name,
            link->backoff_ms, log_quote(quoted, sizeof quoted, why));
   drop_connection(link);
-  link->up = false;
+  link->up = link->unsent = false;
   struct timeval wait = loop_ms(link->backoff_ms);
   event_add(link->timer, &wait);
   link->backoff_ms = link->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : link->backoff_ms * 2;
@@ -231,8 +232,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
   (void)what;
   if (link->connection == NULL) {
     start_connecting(link);
-  } else if (!link->up) {
-    lose(link); // took too long
+  } else if (!link->up || link->unsent) {
+    lose(link); // connecting took too long, or a statement cannot be sent
   }
 }
 
@@ -241,6 +242,10 @@ static void on_io(evutil_socket_t fd, short what, void *arg) {
   (void)fd;
   if (!link->up) {
     poll_connecting(link);
+    return;
+  }
+  if (link->unsent) {
+    lose(link);
     return;
   }
   if ((what & EV_READ) && PQconsumeInput(link->connection) == 0) {
@@ -374,8 +379,9 @@ struct link *link_new(struct loop *loop, const char *conninfo, const char *name,
   link->name = strdup(name);
   link->timer = evtimer_new(loop_base(loop), on_timer, link);
   if (asprintf(&link->conninfo,
-               "%s application_name='%s' options='-c statement_timeout=60000 -c lock_timeout=30000 -c TimeZone=UTC'", conninfo,
-               name) < 0) {
+               "%s application_name='%s' keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=20000"
+               " options='-c statement_timeout=60000 -c lock_timeout=30000 -c TimeZone=UTC'",
+               conninfo, name) < 0) {
     link->conninfo = NULL;
   }
   if (link->name == NULL || link->timer == NULL || link->conninfo == NULL) {
@@ -419,12 +425,11 @@ bool link_run(struct link *link, struct script *script, link_done done, void *ar
   link->done = done;
   link->done_arg = arg;
   link->result = (struct link_result){.outcome = LINK_DONE};
-  // A failure to send shows in the connection's state, which the loop's next turn finds: `done` is never called from here.
-  if (!send_statement(link) || PQflush(link->connection) < 0) {
-    log_warn("a statement cannot be sent", "link=%s", link->name);
-  }
-  if (!watch(link, EV_READ | EV_WRITE)) {
-    log_error("a connection cannot be watched", "link=%s", link->name);
+  // A statement that cannot be sent costs the connection, in the loop's next turn: `done` is never called from here.
+  link->unsent = !send_statement(link) || PQflush(link->connection) < 0 || !watch(link, EV_READ | EV_WRITE);
+  if (link->unsent) {
+    struct timeval at_once = {0};
+    event_add(link->timer, &at_once);
   }
   return true;
 }

@@ -61,6 +61,9 @@ class Client:
         self._mqtt.on_connect = lambda _client, _data, _flags, code: (self.connected if code == 0 else self.refused).set()
         self._mqtt.on_disconnect = lambda _client, _data, _code: self._on_disconnect()
         self._mqtt.on_message = lambda _client, _data, message: self.messages.append(message)
+        # With this set only the client's own thread writes; Paho would write from the test's thread too, and a TLS session
+        # does not bear two.
+        self._mqtt.on_socket_register_write = lambda *_: None
 
     def connect(self, deadline: float = WAIT_S) -> bool:
         """True once the broker has accepted the session, False when it or TLS refused."""

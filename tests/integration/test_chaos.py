@@ -23,7 +23,8 @@ from support import WAIT_S, Device, Installation, Wire, now_us
 
 RATE = 300.0  # messages a second
 DAY_S = 86400
-# Large batches, so that catching up sends more at once than a socket takes. Long windows: what a burst is does not depend on when the programs were away. Checkpoints every second, so that kills meet them.
+# Large batches: catching up sends more at once than a socket takes. Long windows: what a burst is does not depend on how long the
+# programs were away. Checkpoints every second, so that kills meet them.
 SETTINGS: dict[str, Any] = {
     "ingest": {"journal": {"segment_mib": 1, "keep_mib": 2}, "batch": {"records": 10000}},
     "analysis": {"checkpoint_s": 1, "rate": {"window_s": 3600},

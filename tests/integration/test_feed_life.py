@@ -207,8 +207,8 @@ def test_loss_with_a_deleted_journal_is_an_alert_where_the_store_knows(live: Cal
     books.finish(life.installation)
     books.check(life.installation)
     assert life.ends() == [(1, "lost", lost)]
-    assert life.alerts() == [("vedette", "records lost", f"At least {lost} journaled messages of feed 1 can no longer be stored:"
-                              " the journal that held them is gone.")]
+    assert life.alerts() == [("vedette", "records lost", f"At least {lost} journaled messages of feed 1 are not in the store,"
+                              " and its journal cannot bring them any more.")]
     assert sum(map(len, life.missing().values())) == reports
 
 
@@ -419,8 +419,8 @@ def test_what_the_journal_no_longer_keeps_for_an_old_database_is_said(live: Call
     books.check(life.installation)
     ((feed, kind, lost),) = life.ends()
     assert (feed, kind) == (1, "lost") and 0 < lost <= oldest
-    assert life.alerts() == [("vedette", "records lost", f"At least {lost} journaled messages of feed 1 can no longer be stored:"
-                              " the journal that held them is gone.")]
+    assert life.alerts() == [("vedette", "records lost", f"At least {lost} journaled messages of feed 1 are not in the store,"
+                              " and its journal cannot bring them any more.")]
     missing = life.missing()
     assert sum(map(len, missing.values())) in (lost, lost - len(DEVICES))  # some were connectivity messages
     assert all(sequences <= set(range(51, 451)) for sequences in missing.values())

@@ -87,3 +87,21 @@ def test_a_new_journal_retires_the_old_feed(stack: Installation) -> None:
     assert stack.query("SELECT number, kind, first_record, next_record FROM store.batch WHERE feed = %s ORDER BY number", feed,
                        role=ADMIN) == [(1, "data", 0, 5), (2, "lost", 5, 9)]
     assert stack.query(opened, old, role="vedette_ingest") == [(feed, 3, 5, True)]  # what is lost there may be handed over
+
+
+def test_what_has_no_partitions_goes_by_age(stack: Installation) -> None:
+    """Analysed batches of long ago go, the last one of a feed stays: it says where the feed goes on."""
+    ((feed, _, _, _),) = stack.query("SELECT feed, next_number, next_record, retired FROM store.open_feed(gen_random_uuid(), 'w')",
+                                     role="vedette_ingest")
+    stack.query("""INSERT INTO store.batch (feed, number, first_record, next_record, journaled, received_to, seeing_since, committed_at)
+                   SELECT %s, n, 0, 0, 0, now(), now(), now() - interval '40 days' FROM generate_series(1, 3) n RETURNING 1""",
+                feed, role=ADMIN)
+    stack.query("""INSERT INTO store.analysed_batch (lane, step, feed, number, rows)
+                   SELECT 0, n, %s, n, 0 FROM generate_series(1, 3) n RETURNING 1""", feed, role=ADMIN)
+    stack.query("INSERT INTO store.checkpoint VALUES (0, 3, 1, '[]') RETURNING 1", role=ADMIN)
+    stack.query("""INSERT INTO store.dead_letter SELECT 0, n, 1, now() - n * interval '20 days', 1, NULL, NULL, 1, '', '', ''
+                   FROM generate_series(1, 2) n RETURNING 1""", role=ADMIN)
+    stack.query("SELECT store.prune()", role="vedette_ingest")
+    assert stack.query("SELECT number FROM store.batch", role=ADMIN) == [(3,)]
+    assert stack.query("SELECT number FROM store.analysed_batch", role=ADMIN) == [(3,)]
+    assert stack.value("SELECT count(*) FROM store.dead_letter", role=ADMIN) == 1
