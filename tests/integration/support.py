@@ -69,6 +69,7 @@ class Client:
         """True once the broker has accepted the session, False when it or TLS refused."""
         try:
             self._mqtt.connect("127.0.0.1", self._port, keepalive=60)
+            self._mqtt.loop(0)  # makes the pipe by which publishing wakes the thread
         except OSError:  # ssl.SSLError is one
             self.refused.set()
             return False
