@@ -1,69 +1,52 @@
 #include "analysis/commit.h"
 
-struct lists {
-  struct feed_commit c;
-  bool whole; // memory did not run out
-};
+#include <string.h>
 
-static struct list *make(struct lists *l) {
-  struct list *list = list_new();
-  l->whole &= list != NULL;
-  return list;
+enum { LISTS = 21 };
+
+// Where the lists of a commit are, to make and to free them all.
+static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
+  struct list **all[LISTS] = {&c->steps,
+                              &c->feeds,
+                              &c->numbers,
+                              &c->rows,
+                              &c->alert_actions,
+                              &c->alert_devices,
+                              &c->alert_kinds,
+                              &c->alert_severities,
+                              &c->alert_times,
+                              &c->alert_sentences,
+                              &c->alert_explanations,
+                              &c->change_devices,
+                              &c->change_times,
+                              &c->change_states,
+                              &c->change_reasons,
+                              &c->state_devices,
+                              &c->states,
+                              &c->clock_feeds,
+                              &c->clock_numbers,
+                              &c->clock_received,
+                              &c->clock_seeing};
+  memcpy((void *)out, (void *)all, sizeof all);
 }
 
-static void make_all(struct lists *l) {
-  struct feed_commit *c = &l->c;
-  struct list **all[] = {&c->steps,
-                         &c->feeds,
-                         &c->numbers,
-                         &c->rows,
-                         &c->alert_actions,
-                         &c->alert_devices,
-                         &c->alert_kinds,
-                         &c->alert_severities,
-                         &c->alert_times,
-                         &c->alert_sentences,
-                         &c->alert_explanations,
-                         &c->change_devices,
-                         &c->change_times,
-                         &c->change_states,
-                         &c->change_reasons,
-                         &c->state_devices,
-                         &c->states,
-                         &c->clock_feeds,
-                         &c->clock_numbers,
-                         &c->clock_received,
-                         &c->clock_seeing};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    *all[i] = make(l);
+// False when memory ran out.
+static bool make_lists(struct feed_commit *c) {
+  struct list **all[LISTS];
+  bool whole = true;
+  find_lists(c, all);
+  for (size_t i = 0; i < LISTS; i++) {
+    *all[i] = list_new();
+    whole &= *all[i] != NULL;
   }
+  return whole;
 }
 
-static void free_all(struct lists *l) {
-  struct feed_commit *c = &l->c;
-  struct list *all[] = {c->steps,
-                        c->feeds,
-                        c->numbers,
-                        c->rows,
-                        c->alert_actions,
-                        c->alert_devices,
-                        c->alert_kinds,
-                        c->alert_severities,
-                        c->alert_times,
-                        c->alert_sentences,
-                        c->alert_explanations,
-                        c->change_devices,
-                        c->change_times,
-                        c->change_states,
-                        c->change_reasons,
-                        c->state_devices,
-                        c->states,
-                        c->clock_feeds,
-                        c->clock_numbers,
-                        c->clock_received,
-                        c->clock_seeing};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    list_free(all[i]);
+static void free_lists(struct feed_commit *c) {
+  struct list **all[LISTS];
+  find_lists(c, all);
+  for (size_t i = 0; i < LISTS; i++) {
+    list_free(*all[i]);
   }
 }
 
@@ -118,22 +101,17 @@ static void list_states(struct feed_commit *c, const struct context *context, st
 
 struct script *commit_script(int16_t lane, int64_t step, const struct group *group, const struct context *context,
                              struct clock *clocks, bool checkpoint) {
-  struct lists l = {.c = {.lane = lane,
-                          .step = step,
-                          .with_checkpoint = checkpoint,
-                          .checkpoint = step,
-                          .version = (int32_t)fleet_state_version()},
-                    .whole = true};
+  struct feed_commit c = {
+      .lane = lane, .step = step, .with_checkpoint = checkpoint, .checkpoint = step, .version = (int32_t)fleet_state_version()};
   struct script *script = NULL;
-  make_all(&l);
-  if (l.whole) {
-    list_steps(&l.c, group);
-    list_effects(&l.c, context);
+  if (make_lists(&c)) {
+    list_steps(&c, group);
+    list_effects(&c, context);
     if (checkpoint) {
-      list_states(&l.c, context, clocks);
+      list_states(&c, context, clocks);
     }
-    script = feed_commit(&l.c);
+    script = feed_commit(&c);
   }
-  free_all(&l);
+  free_lists(&c);
   return script;
 }
