@@ -13,7 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum observation_kind { OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE, OBSERVE_DEAD_LETTER };
+// UNKEPT: messages that were shed, or rejected past the dead letters that are kept; only counted.
+enum observation_kind {
+  OBSERVE_CONNECTIVITY,
+  OBSERVE_REPORT,
+  OBSERVE_EVENT,
+  OBSERVE_FIRMWARE,
+  OBSERVE_DEAD_LETTER,
+  OBSERVE_UNKEPT
+};
 
 // A device is shown what is about it (SUBJECT) and what it sent (PUBLISHER); most are both.
 enum { ROLE_SUBJECT = 1, ROLE_PUBLISHER = 2 };
@@ -28,8 +36,8 @@ struct observation {
   int64_t time, received, boot, sequence;
   int marks;     // storage: 1 historical, 2 no clock, 4 ahead, 8 behind
   int32_t size;  // REPORT, DEAD_LETTER: bytes
-  int code;      // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER: reason (vedette.v1)
-  int32_t count; // EVENT
+  int code;      // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER, UNKEPT: reason (vedette.v1)
+  int32_t count; // EVENT, DEAD_LETTER (1), UNKEPT
   int64_t until; // CONNECTIVITY: asleep until; 0
   bool retained; // CONNECTIVITY: seen at subscription, says nothing about when
   bool will;     // CONNECTIVITY: the broker says it, not the device

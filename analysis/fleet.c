@@ -6,7 +6,8 @@
 // Every kind of alert, once: a device holds one bit each.
 static const char *const kinds[] = {
     "silent",          "link lost",      "message rate",          "message volume", "identity mismatch",
-    "malformed burst", "login failures", "firmware not released", "records lost",   "rows missing"};
+    "malformed burst", "login failures", "firmware not released", "records lost",   "rows missing",
+    "messages shed"};
 static const char *const states[] = {"unknown", "never seen", "online", "silent", "link lost", "offline", "asleep"};
 _Static_assert(sizeof kinds / sizeof kinds[0] <= LIVE_MOST, "a bit for every kind");
 

@@ -78,8 +78,8 @@ void group_note(struct group *group, const struct feed_row *row) {
   if (noted == NULL) {
     return;
   }
-  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE,
-                                                OBSERVE_DEAD_LETTER};
+  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT,      OBSERVE_EVENT,
+                                                OBSERVE_FIRMWARE,     OBSERVE_DEAD_LETTER, OBSERVE_UNKEPT};
   *noted = (struct noted){.batch = batch, .place = group->noted_count};
   struct observation *o = &noted->observation;
   o->kind = kinds[row->kind];

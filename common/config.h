@@ -44,11 +44,19 @@ struct config_batch {
   uint32_t age_ms;  // longest wait for a batch to fill; default 100
 };
 
+struct config_admission {
+  uint32_t device_rate;   // messages a second that a device may send for long; 0: no limit; default 1000
+  uint32_t device_burst;  // … and at once; default 30000
+  uint32_t gateway_rate;  // the same for all that a gateway sends for its children; default 5000
+  uint32_t gateway_burst; // default 150000
+};
+
 struct config_ingest {
   char *worker; // stable name, unique in the installation: [a-z0-9-]{1,40}
   char *share;  // name of the shared subscription; default "vedette"
   struct config_journal journal;
   struct config_batch batch;
+  struct config_admission admission;
   struct config_http http;
 };
 

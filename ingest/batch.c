@@ -139,6 +139,38 @@ static bool looks_repeated(const struct message *message) {
   return (message->record.flags & RECORD_DUP) || (publisher->boot == message->boot && message->sequence <= publisher->sequence);
 }
 
+static bool is_urgent(const struct message *message) {
+  return message->kind == TOPIC_CONNECTIVITY || message->report->n_events > 0;
+}
+
+// Takes the message's tokens, or sheds it. A record that is read again was charged before.
+static void charge(struct batch *batch, struct message *message) {
+  struct device *device = message->device;
+  struct device *publisher = message->publisher;
+  int64_t received = message->record.received;
+  int64_t time = message->report != NULL ? message->report->time : 0;
+  bool relayed = publisher != device;
+  bool urgent = is_urgent(message);
+  if (message->record.number < publisher->charged) {
+    return;
+  }
+  publisher->charged = message->record.number + 1;
+  bucket_fill(&device->bucket, &batch->device, received, time);
+  if (relayed) {
+    bucket_fill(&publisher->relay, &batch->gateway, received, time);
+  }
+  if (!bucket_has(&device->bucket, &batch->device, urgent) ||
+      (relayed && !bucket_has(&publisher->relay, &batch->gateway, urgent))) {
+    message->outcome = OUTCOME_SHED;
+    message->verdict = (struct verdict){VEDETTE__V1__REASON__REASON_SHED, "more messages than a device or gateway may send"};
+    return;
+  }
+  bucket_take(&device->bucket, &batch->device);
+  if (relayed) {
+    bucket_take(&publisher->relay, &batch->gateway);
+  }
+}
+
 // What becomes of a decoded message, as the directory stands now.
 static void judge(struct batch *batch, struct directory *directory, struct message *message) {
   message->outcome = OUTCOME_STORED;
@@ -146,6 +178,9 @@ static void judge(struct batch *batch, struct directory *directory, struct messa
     message_reject(message, message->decoded.reason, message->decoded.detail);
   }
   admit(batch, directory, message);
+  if (message->outcome == OUTCOME_STORED) {
+    charge(batch, message);
+  }
   message->repeat = message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT && looks_repeated(message);
 }
 
@@ -233,6 +268,7 @@ struct batch_counts batch_count(const struct batch *batch) {
     const struct message *message = &batch->messages[i];
     counts.duplicates += message->outcome == OUTCOME_DUPLICATE;
     counts.rejected += message->outcome == OUTCOME_REJECTED;
+    counts.shed += message->outcome == OUTCOME_SHED;
     counts.reports += message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT;
     counts.connectivity += message->outcome == OUTCOME_STORED && message->kind == TOPIC_CONNECTIVITY;
   }

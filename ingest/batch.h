@@ -15,7 +15,7 @@
 #include "ingest/segment.h"
 #include "storage/copy.h"
 
-enum outcome { OUTCOME_STORED, OUTCOME_DUPLICATE, OUTCOME_REJECTED };
+enum outcome { OUTCOME_STORED, OUTCOME_DUPLICATE, OUTCOME_REJECTED, OUTCOME_SHED };
 enum letter { LETTER_OPEN, LETTER_KEPT, LETTER_DROPPED };
 
 struct message {
@@ -23,7 +23,7 @@ struct message {
   enum topic_kind kind;
   enum outcome outcome;
   struct verdict decoded;   // what decoding and checking say, whoever sent it
-  struct verdict verdict;   // of a rejected one
+  struct verdict verdict;   // of a rejected or shed one
   struct device *publisher; // NULL: not registered
   struct device *device;    // whom it is about; NULL when rejected before that was known
   Vedette__V1__Report *report;
@@ -53,7 +53,7 @@ struct minute {
   int64_t start;     // Unix microseconds
   uint64_t received; // records taken from the journal
   uint64_t stored;   // messages whose rows were written
-  uint64_t duplicate, rejected;
+  uint64_t duplicate, rejected, shed;
   uint64_t letters; // of the rejected: kept as dead letters
 };
 
@@ -67,13 +67,14 @@ struct batch {
   uint64_t first, next; // journal records [first, next)
   struct minute minutes[MINUTES_MOST];
   size_t minute_count;
-  int64_t keep_us; // how old a report may be
+  int64_t keep_us;                  // how old a report may be
+  struct allowance device, gateway; // how much each may send
   struct copy reports, traffic, events, firmware, connectivity, letters;
 };
 
 // Counts for the batch row and the ledger.
 struct batch_counts {
-  uint32_t reports, rows, connectivity, duplicates, rejected;
+  uint32_t reports, rows, connectivity, duplicates, rejected, shed;
 };
 
 bool batch_init(struct batch *batch, size_t room); // for at most `room` records a batch

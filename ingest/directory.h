@@ -3,6 +3,8 @@
 #ifndef VEDETTE_INGEST_DIRECTORY_H
 #define VEDETTE_INGEST_DIRECTORY_H
 
+#include "ingest/admission.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,10 +39,13 @@ struct device {
   struct model *model;
   struct metric_set *sets;
   size_t set_count;
-  int64_t boot;       // of the last stored report that it published …
-  uint64_t sequence;  // … and the highest sequence of that boot
-  int64_t letter_day; // day of receipt for which …
-  uint32_t letters;   // … so many dead letters were kept
+  int64_t boot;         // of the last stored report that it published …
+  uint64_t sequence;    // … and the highest sequence of that boot
+  struct bucket bucket; // for messages about it …
+  struct bucket relay;  // … and for what it sends for its children
+  uint64_t charged;     // journal records below were charged to the buckets
+  int64_t letter_day;   // day of receipt for which …
+  uint32_t letters;     // … so many dead letters were kept
   UT_hash_handle by_credential, by_id;
 };
 

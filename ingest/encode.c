@@ -309,6 +309,8 @@ static void encode_other(struct batch *batch, struct message *message, int64_t k
     encode_letter(batch, message, key);
     minute->rejected++;
     minute->letters += batch->letters.rows - before;
+  } else if (message->outcome == OUTCOME_SHED) {
+    minute->shed++;
   } else if (message->kind == TOPIC_CONNECTIVITY) {
     encode_connectivity(batch, message, key);
     minute->stored++;

@@ -90,6 +90,8 @@ static void write_metrics(struct evbuffer *out, void *arg) {
               (double)stats.connectivity);
   http_metric(out, "vedette_ingest_duplicates_total", "counter", "Messages that were stored before.", "",
               (double)stats.duplicates);
+  http_metric(out, "vedette_ingest_shed_total", "counter", "Messages left out because their sender exceeded its rate.", "",
+              (double)stats.shed);
   http_metric(out, "vedette_ingest_batches_total", "counter", "Batches committed.", "", (double)stats.batches);
   http_metric(out, "vedette_ingest_batch_retries_total", "counter", "Batches tried again.", "", (double)stats.retries);
   http_metric(out, "vedette_ingest_journal_records", "gauge", "Journaled messages not yet committed.", "",

@@ -5,7 +5,7 @@
 
 struct exception {
   int32_t device;
-  int64_t minute; // Unix microseconds
+  int64_t minute; // Unix microseconds; 0 where no minute is asked for
   const char *term;
   int reason;
   int64_t count;
@@ -24,7 +24,29 @@ static int compare_exceptions(const void *a, const void *b) {
   return terms != 0 ? terms : x->reason - y->reason;
 }
 
-// One exception a message that is not stored; then sorted and merged. Returns how many.
+// Sorts exceptions and adds up those that are alike. Returns how many remain.
+static size_t merge(struct exception *list, size_t count) {
+  size_t merged = 0;
+  qsort(list, count, sizeof *list, compare_exceptions);
+  for (size_t i = 0; i < count; i++) {
+    if (merged > 0 && compare_exceptions(&list[merged - 1], &list[i]) == 0) {
+      list[merged - 1].count++;
+    } else {
+      list[merged++] = list[i];
+    }
+  }
+  return merged;
+}
+
+static const char *term_of(enum outcome outcome) {
+  switch (outcome) {
+  case OUTCOME_DUPLICATE: return "duplicate";
+  case OUTCOME_SHED: return "shed";
+  default: return "rejected";
+  }
+}
+
+// One exception a message that is not stored. Returns how many.
 static size_t gather_exceptions(const struct batch *batch, struct exception *out) {
   const int64_t minute = 60 * INT64_C(1000000);
   size_t count = 0;
@@ -34,23 +56,28 @@ static size_t gather_exceptions(const struct batch *batch, struct exception *out
       out[count] = (struct exception){
           .device = message->publisher ? message->publisher->id : 0,
           .minute = message->record.received - message->record.received % minute,
-          .term = message->outcome == OUTCOME_DUPLICATE ? "duplicate" : "rejected",
+          .term = term_of(message->outcome),
           .reason = message->outcome == OUTCOME_DUPLICATE ? 0 : (int)message->verdict.reason,
           .count = 1,
       };
       count++;
     }
   }
-  qsort(out, count, sizeof *out, compare_exceptions);
-  size_t merged = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (merged > 0 && compare_exceptions(&out[merged - 1], &out[i]) == 0) {
-      out[merged - 1].count++;
-    } else {
-      out[merged++] = out[i];
+  return merge(out, count);
+}
+
+// What analysis would not learn from rows or dead letters. Returns how many.
+static size_t gather_unkept(const struct batch *batch, struct exception *out) {
+  size_t count = 0;
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct message *message = &batch->messages[i];
+    bool dropped = message->outcome == OUTCOME_REJECTED && message->letter == LETTER_DROPPED;
+    if (message->publisher != NULL && (dropped || message->outcome == OUTCOME_SHED)) {
+      out[count++] =
+          (struct exception){.device = message->publisher->id, .term = "", .reason = (int)message->verdict.reason, .count = 1};
     }
   }
-  return merged;
+  return merge(out, count);
 }
 
 static void list_days(struct list *days, const struct batch *batch) {
@@ -73,9 +100,10 @@ static void list_days(struct list *days, const struct batch *batch) {
 }
 
 bool summary_make(struct summary *summary, const struct batch *batch) {
-  struct list **all[] = {&summary->days,    &summary->devices,   &summary->minutes,      &summary->terms,
-                         &summary->reasons, &summary->counts,    &summary->book_minutes, &summary->received,
-                         &summary->stored,  &summary->duplicate, &summary->rejected,     &summary->letters};
+  struct list **all[] = {&summary->days,    &summary->devices,        &summary->minutes,        &summary->terms,
+                         &summary->reasons, &summary->counts,         &summary->book_minutes,   &summary->received,
+                         &summary->stored,  &summary->duplicate,      &summary->rejected,       &summary->shed,
+                         &summary->letters, &summary->unkept_devices, &summary->unkept_reasons, &summary->unkept_counts};
   bool whole = true;
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
     *all[i] = list_new();
@@ -100,7 +128,14 @@ bool summary_make(struct summary *summary, const struct batch *batch) {
     list_int(summary->stored, (int64_t)batch->minutes[i].stored);
     list_int(summary->duplicate, (int64_t)batch->minutes[i].duplicate);
     list_int(summary->rejected, (int64_t)batch->minutes[i].rejected);
+    list_int(summary->shed, (int64_t)batch->minutes[i].shed);
     list_int(summary->letters, (int64_t)batch->minutes[i].letters);
+  }
+  count = gather_unkept(batch, exceptions);
+  for (size_t i = 0; i < count; i++) {
+    list_int(summary->unkept_devices, exceptions[i].device);
+    list_int(summary->unkept_reasons, exceptions[i].reason);
+    list_int(summary->unkept_counts, exceptions[i].count);
   }
   return true;
 }
@@ -117,5 +152,9 @@ void summary_free(struct summary *summary) {
   list_free(summary->stored);
   list_free(summary->duplicate);
   list_free(summary->rejected);
+  list_free(summary->shed);
   list_free(summary->letters);
+  list_free(summary->unkept_devices);
+  list_free(summary->unkept_reasons);
+  list_free(summary->unkept_counts);
 }

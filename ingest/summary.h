@@ -11,7 +11,9 @@
 struct summary {
   struct list *days, *devices, *minutes, *terms, *reasons, *counts;
   // The books, one entry for each minute.
-  struct list *book_minutes, *received, *stored, *duplicate, *rejected, *letters;
+  struct list *book_minutes, *received, *stored, *duplicate, *rejected, *shed, *letters;
+  // Devices with messages that neither a row nor a dead letter tells of: one entry for each device and reason.
+  struct list *unkept_devices, *unkept_reasons, *unkept_counts;
 };
 
 // Fills the summary. False when memory ran out; free it in any case.

@@ -187,6 +187,7 @@ static void build_and_commit(struct writer *writer) {
                              .connectivity = counts.connectivity,
                              .duplicates = counts.duplicates,
                              .rejected = counts.rejected,
+                             .shed = counts.shed,
                              .days = summary.days,
                              .report = &batch->reports,
                              .traffic = &batch->traffic,
@@ -204,7 +205,11 @@ static void build_and_commit(struct writer *writer) {
                              .stored = summary.stored,
                              .duplicate = summary.duplicate,
                              .rejected_by_minute = summary.rejected,
-                             .dead_letters = summary.letters};
+                             .shed_by_minute = summary.shed,
+                             .dead_letters = summary.letters,
+                             .unkept_devices = summary.unkept_devices,
+                             .unkept_reasons = summary.unkept_reasons,
+                             .unkept_counts = summary.unkept_counts};
   struct script *script = intake_batch(&row);
   summary_free(&summary);
   run(writer, COMMIT, script);
@@ -224,6 +229,7 @@ static void committed(struct writer *writer) {
   writer->stats.connectivity += counts.connectivity;
   writer->stats.duplicates += counts.duplicates;
   writer->stats.rejected += counts.rejected;
+  writer->stats.shed += counts.shed;
   writer->stats.next_record = batch->next;
   writer->position.number++;
   writer->committed_us = clock_steady_us();
@@ -471,6 +477,8 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
     writer_free(writer);
     return NULL;
   }
+  writer->batch.device = (struct allowance){config->ingest.admission.device_rate, config->ingest.admission.device_burst};
+  writer->batch.gateway = (struct allowance){config->ingest.admission.gateway_rate, config->ingest.admission.gateway_burst};
   return writer;
 }
 

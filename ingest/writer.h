@@ -19,9 +19,9 @@ struct writer_events {
 };
 
 struct writer_stats {
-  uint64_t batches, reports, connectivity, duplicates, rejected; // committed by this process
-  uint64_t rejected_by[16];                                      // by vedette.v1.Reason
-  uint64_t retries;                                              // batches that were tried again
+  uint64_t batches, reports, connectivity, duplicates, rejected, shed; // committed by this process
+  uint64_t rejected_by[16];                                            // by vedette.v1.Reason
+  uint64_t retries;                                                    // batches that were tried again
   bool connected;
   uint64_t next_record; // first that is not committed
 };

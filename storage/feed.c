@@ -237,6 +237,10 @@ static void take_letters(const PGresult *rows, void *arg) {
   take_rows(rows, arg, FEED_DEAD_LETTER);
 }
 
+static void take_unkept(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_UNKEPT);
+}
+
 #define NOTHING "NULL::timestamptz"
 #define OF_BATCHES " WHERE batch = ANY ($1::bigint[])"
 
@@ -264,10 +268,19 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
                     " ORDER BY received, device, publisher, boot, sequence",
                     1, parameters, take_firmware, rows);
   script_add_binary(script,
-                    "SELECT batch, device, device, received, received, boot, sequence, 0, size, reason::integer, 0, " NOTHING
+                    "SELECT batch, device, device, received, received, boot, sequence, 0, size, reason::integer, 1, " NOTHING
                     ", false, detail, NULL::bytea FROM store.dead_letter" OF_BATCHES
                     " AND device <> 0 ORDER BY received, device, record",
                     1, parameters, take_letters, rows);
+  // Messages that were shed, or rejected past the dead letters that are kept: the batch only counts them.
+  script_add_binary(
+      script,
+      "SELECT k.key, u.device, u.device, b.received_to, b.received_to, 0::bigint, 0::bigint, 0, 0, u.reason, u.count, " NOTHING
+      ", false, '', NULL::bytea FROM unnest($1::bigint[]) AS k(key)"
+      " JOIN store.batch b ON b.feed = (k.key >> 40)::integer AND b.number = k.key & ((1::bigint << 40) - 1)"
+      " CROSS JOIN LATERAL unnest(b.unkept_devices, b.unkept_reasons, b.unkept_counts) AS u(device, reason, count)"
+      " ORDER BY k.key, u.device, u.reason",
+      1, parameters, take_unkept, rows);
   return script;
 }
 

@@ -59,7 +59,7 @@ struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches);
 // --- rows of batches
 
 // One row of any kind; `kind` as in enum feed_kind. Fields that a kind lacks are 0 or "".
-enum feed_kind { FEED_CONNECTIVITY, FEED_REPORT, FEED_EVENT, FEED_FIRMWARE, FEED_DEAD_LETTER };
+enum feed_kind { FEED_CONNECTIVITY, FEED_REPORT, FEED_EVENT, FEED_FIRMWARE, FEED_DEAD_LETTER, FEED_UNKEPT };
 struct feed_row {
   enum feed_kind kind;
   int64_t batch; // key

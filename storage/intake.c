@@ -122,7 +122,8 @@ static void add_batch_row(struct script *script, const struct intake_batch *b) {
                               decimal(b->rows),
                               decimal(b->connectivity),
                               decimal(b->duplicates),
-                              decimal(b->rejected)};
+                              decimal(b->rejected),
+                              decimal(b->shed)};
   const char *parameters[] = {n[0].text,
                               n[1].text,
                               n[2].text,
@@ -135,14 +136,19 @@ static void add_batch_row(struct script *script, const struct intake_batch *b) {
                               n[9].text,
                               n[10].text,
                               n[11].text,
-                              list_literal(b->days)};
+                              n[12].text,
+                              list_literal(b->days),
+                              list_literal(b->unkept_devices),
+                              list_literal(b->unkept_reasons),
+                              list_literal(b->unkept_counts)};
   script_add(
       script,
       "INSERT INTO store.batch (feed, number, first_record, next_record, journaled, received_to, seeing_since, reports, rows,"
-      " connectivity, duplicates, rejected, days) VALUES ($1, $2, $3, $4, $5, " UNIX_TIME("$6") ", " UNIX_TIME(
+      " connectivity, duplicates, rejected, shed, days, unkept_devices, unkept_reasons, unkept_counts) VALUES ($1, $2, $3, $4, "
+      "$5, " UNIX_TIME("$6") ", " UNIX_TIME(
           "$7") ","
-                " $8, $9, $10, $11, $12, ARRAY(SELECT date 'epoch' + d FROM unnest($13::integer[]) AS d))",
-      13, parameters, NULL, NULL);
+                " $8, $9, $10, $11, $12, $13, ARRAY(SELECT date 'epoch' + d FROM unnest($14::integer[]) AS d), $15, $16, $17)",
+      17, parameters, NULL, NULL);
 }
 
 static void add_exceptions(struct script *script, const struct intake_batch *b) {
@@ -178,18 +184,20 @@ static void add_books(struct script *script, const struct intake_batch *b) {
                               list_literal(b->stored),
                               list_literal(b->duplicate),
                               list_literal(b->rejected_by_minute),
+                              list_literal(b->shed_by_minute),
                               list_literal(b->dead_letters)};
   script_add(script,
              "INSERT INTO store.minute AS m (feed, minute, received, stored, duplicate, rejected, shed, letters)"
              " SELECT $1, " UNIX_TIME(
-                 "u.minute") ", u.received, u.stored, u.duplicate, u.rejected, 0, u.letters"
-                             " FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])"
-                             " AS u(minute, received, stored, duplicate, rejected, letters)"
+                 "u.minute") ", u.received, u.stored, u.duplicate, u.rejected, u.shed, u.letters"
+                             " FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], "
+                             "$8::bigint[])"
+                             " AS u(minute, received, stored, duplicate, rejected, shed, letters)"
                              " ON CONFLICT (feed, minute) DO UPDATE SET received = m.received + excluded.received, stored = "
                              "m.stored + excluded.stored,"
                              " duplicate = m.duplicate + excluded.duplicate, rejected = m.rejected + excluded.rejected,"
                              " shed = m.shed + excluded.shed, letters = m.letters + excluded.letters",
-             7, parameters, NULL, NULL);
+             8, parameters, NULL, NULL);
 }
 
 struct script *intake_batch(const struct intake_batch *b) {

@@ -51,13 +51,15 @@ struct intake_batch {
   int64_t number;
   uint64_t first_record, next_record, journaled;
   int64_t received_to, seeing_since; // Unix microseconds
-  uint32_t reports, rows, connectivity, duplicates, rejected;
+  uint32_t reports, rows, connectivity, duplicates, rejected, shed;
   struct list *days;                                                                    // days since 1970-01-01
   const struct copy *report, *traffic, *event, *firmware, *connectivity_rows, *letters; // those without rows are left out
+  // What neither a row nor a dead letter says: messages that were shed, or rejected past what is kept. Same length.
+  struct list *unkept_devices, *unkept_reasons, *unkept_counts;
   // The ledger's exceptions, aggregated: same length.
   struct list *ledger_devices, *ledger_minutes, *ledger_terms, *ledger_reasons, *ledger_counts;
   // The books by minute: same length.
-  struct list *book_minutes, *received, *stored, *duplicate, *rejected_by_minute, *dead_letters;
+  struct list *book_minutes, *received, *stored, *duplicate, *rejected_by_minute, *shed_by_minute, *dead_letters;
 };
 struct script *intake_batch(const struct intake_batch *batch);
 

@@ -45,7 +45,7 @@ typedef void (*link_rows)(const PGresult *rows, void *arg);
 typedef void (*link_done)(const struct link_result *result, void *arg);
 
 // A script; parameters are copied in text form (NULL is SQL NULL). At most SCRIPT_PARAMETERS of them a statement.
-enum { SCRIPT_PARAMETERS = 16 };
+enum { SCRIPT_PARAMETERS = 20 };
 struct script *script_new(void);
 void script_free(struct script *script); // accepts NULL; link_run takes a script over
 

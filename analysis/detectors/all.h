@@ -8,6 +8,7 @@ extern const struct detector detector_silence;
 extern const struct detector detector_rate;
 extern const struct detector detector_identity;
 extern const struct detector detector_malformed;
+extern const struct detector detector_shed;
 extern const struct detector detector_logins;
 extern const struct detector detector_firmware;
 

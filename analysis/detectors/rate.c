@@ -140,7 +140,7 @@ static bool is_backlog(const struct context *context, const struct observation *
 
 static void observe(struct context *context, struct device *device, void *state, const struct observation *o) {
   struct rate *r = state;
-  bool message = o->kind == OBSERVE_REPORT || o->kind == OBSERVE_DEAD_LETTER;
+  bool message = o->kind == OBSERVE_REPORT || o->kind == OBSERVE_DEAD_LETTER || o->kind == OBSERVE_UNKEPT;
   if (!message || !(o->roles & ROLE_PUBLISHER) || is_backlog(context, o)) {
     return;
   }
@@ -149,7 +149,8 @@ static void observe(struct context *context, struct device *device, void *state,
     r->start = o->received - o->received % width;
   }
   roll(context, device, r, o->received, o);
-  r->messages++;
+  uint32_t count = o->kind == OBSERVE_UNKEPT ? (uint32_t)o->count : 1;
+  r->messages = r->messages > UINT32_MAX - count ? UINT32_MAX : r->messages + count;
   r->bytes += (uint64_t)o->size;
   consider(context, device, r, o, o->received, false);
 }

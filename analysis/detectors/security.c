@@ -1,5 +1,5 @@
-// Four signs of attack that need nothing but telemetry: an identity that does not fit, a burst of malformed messages, repeated
-// login failures that the device reports, firmware that was never released.
+// Five signs of attack that need nothing but telemetry: an identity that does not fit, a burst of malformed messages, a flood
+// that had to be shed, repeated login failures that the device reports, firmware that was never released.
 #include "analysis/detectors/all.h"
 
 #include "vedette/v1/telemetry.pb-c.h"
@@ -39,6 +39,10 @@ static int64_t window_us(const struct context *context) {
   return (int64_t)context_config(context)->security.window_s * 1000000;
 }
 
+static bool is_rejected(const struct observation *o) {
+  return o->kind == OBSERVE_DEAD_LETTER || (o->kind == OBSERVE_UNKEPT && o->code != VEDETTE__V1__REASON__REASON_SHED);
+}
+
 // --- identity mismatch
 
 struct identity {
@@ -47,10 +51,10 @@ struct identity {
 
 static void identity_observe(struct context *context, struct device *device, void *state, const struct observation *o) {
   struct identity *s = state;
-  if (o->kind != OBSERVE_DEAD_LETTER || o->code != VEDETTE__V1__REASON__REASON_IDENTITY) {
+  if (!is_rejected(o) || o->code != VEDETTE__V1__REASON__REASON_IDENTITY) {
     return;
   }
-  double count = burst_add(&s->burst, o->received, window_us(context), 1);
+  double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
   if (alert_live(device, "identity mismatch")) {
     return;
   }
@@ -98,10 +102,10 @@ static bool is_malformed(int reason) {
 
 static void malformed_observe(struct context *context, struct device *device, void *state, const struct observation *o) {
   struct malformed *s = state;
-  if (o->kind != OBSERVE_DEAD_LETTER || !is_malformed(o->code)) {
+  if (!is_rejected(o) || !is_malformed(o->code)) {
     return;
   }
-  double count = burst_add(&s->burst, o->received, window_us(context), 1);
+  double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
   uint32_t limit = context_config(context)->security.malformed;
   if (count < limit || alert_live(device, "malformed burst")) {
     return;
@@ -129,6 +133,39 @@ const struct detector detector_malformed = {.name = "malformed burst",
                                             .version = 1,
                                             .observe = malformed_observe,
                                             .advance = malformed_advance};
+
+// --- messages shed
+
+struct shed {
+  struct burst burst;
+};
+
+static void shed_observe(struct context *context, struct device *device, void *state, const struct observation *o) {
+  struct shed *s = state;
+  if (o->kind != OBSERVE_UNKEPT || o->code != VEDETTE__V1__REASON__REASON_SHED) {
+    return;
+  }
+  double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
+  if (alert_live(device, "messages shed")) {
+    return;
+  }
+  alert_raise(context, device, "messages shed", SEVERITY_MAJOR, o->received,
+              (struct explanation){.observed = json_pack("{s:f}", "shed", count),
+                                   .expected = json_pack("{s:i}", "shed", 0),
+                                   .baseline = json_pack("{s:s}", "of", "the rates of ingest.admission"),
+                                   .clears_when = "nothing is shed for the length of the window"},
+              "%s sends more than it may; %.0f of its messages were not stored.", device_credential(device), count);
+}
+
+static void shed_advance(struct context *context, struct device *device, void *state) {
+  struct shed *s = state;
+  if (alert_live(device, "messages shed") && burst_over(&s->burst, context_now(context), window_us(context))) {
+    alert_clear(context, device, "messages shed", context_now(context), "nothing was shed for the length of the window");
+  }
+}
+
+const struct detector detector_shed = {
+    .name = "messages shed", .state_size = sizeof(struct shed), .version = 1, .observe = shed_observe, .advance = shed_advance};
 
 // --- login failures
 
