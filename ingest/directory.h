@@ -4,6 +4,7 @@
 #define VEDETTE_INGEST_DIRECTORY_H
 
 #include "ingest/admission.h"
+#include "ingest/clock_offset.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,9 +44,10 @@ struct device {
   uint64_t sequence;    // … and the highest sequence of that boot
   struct bucket bucket; // for messages about it …
   struct bucket relay;  // … and for what it sends for its children
-  uint64_t charged;     // journal records below were charged to the buckets
-  int64_t letter_day;   // day of receipt for which …
-  uint32_t letters;     // … so many dead letters were kept
+  struct clock_offset clock;
+  uint64_t charged;   // journal records below were charged to the buckets
+  int64_t letter_day; // day of receipt for which …
+  uint32_t letters;   // … so many dead letters were kept
   UT_hash_handle by_credential, by_id;
 };
 

@@ -49,6 +49,11 @@ static void on_readable(void *arg) {
   writer_wake(ingest->writer);
 }
 
+static bool send_notice(const char *topic, const void *payload, size_t size, void *arg) {
+  const struct ingest *ingest = arg;
+  return session_notify(ingest->session, topic, payload, size);
+}
+
 static void ring(void *arg) {
   loop_bell_ring(arg);
 }
@@ -98,6 +103,9 @@ static void write_metrics(struct evbuffer *out, void *arg) {
               (double)(journal_head(ingest->journal) - stats.next_record));
   http_metric(out, "vedette_ingest_journal_pending_bytes", "gauge", "Journal not yet read for the store.", "",
               (double)journal_pending_bytes(ingest->journal));
+  http_metric(out, "vedette_ingest_notices_total", "counter", "Notices sent to devices.", "", (double)stats.notices.sent);
+  http_metric(out, "vedette_ingest_notices_withheld_total", "counter", "Notices not sent: over the limit, or the broker is away.",
+              "", (double)stats.notices.withheld);
   http_metric(out, "vedette_ingest_broker_connected", "gauge", "1 while subscribed at the broker.", "",
               session_since(ingest->session) != 0);
   http_metric(out, "vedette_ingest_store_connected", "gauge", "1 while connected to PostgreSQL.", "", stats.connected);
@@ -119,7 +127,7 @@ static bool is_ready(char *why, size_t size, void *arg) {
 
 static bool start(struct ingest *ingest) {
   struct config_ingest *config = &ingest->config->ingest;
-  struct writer_events events = {.seeing_since = seeing_since, .drained = on_drained, .arg = ingest};
+  struct writer_events events = {.seeing_since = seeing_since, .notice = send_notice, .drained = on_drained, .arg = ingest};
   struct http_source source = {.metrics = write_metrics, .ready = is_ready, .arg = ingest};
   struct timeval tick = loop_ms(WATCH_MS);
   ingest->loop = loop_new(on_stop, on_reload, ingest);

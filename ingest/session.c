@@ -20,6 +20,7 @@ enum {
   TICK_MS = 250,
   BACKOFF_MOST_MS = 5000,
   STOP_MS = 2000,
+  NOTICES_WAITING = 2000, // notices with Paho that are not written yet
 };
 static const unsigned session_expiry_s = 7 * 86400; // how long the broker keeps our session and its queue
 
@@ -40,6 +41,7 @@ struct session {
   _Atomic int state;     // set by Paho's thread
   _Atomic int64_t since; // subscribed since; 0: not
   _Atomic uint64_t received;
+  _Atomic int notices; // with Paho, not written yet
 };
 
 // --- on Paho's threads
@@ -133,6 +135,17 @@ static void on_disconnected(void *context, MQTTAsync_successData5 *response) {
   (void)response;
   atomic_store(&session->since, 0);
   atomic_store(&session->state, DOWN);
+}
+
+static void on_noticed(void *context, MQTTAsync_successData5 *response) {
+  struct session *session = context;
+  (void)response;
+  atomic_fetch_sub(&session->notices, 1);
+}
+
+static void on_notice_failed(void *context, MQTTAsync_failureData5 *response) {
+  (void)response;
+  on_noticed(context, NULL);
 }
 
 static void on_disconnect_failed(void *context, MQTTAsync_failureData5 *response) {
@@ -306,6 +319,22 @@ void session_stop(struct session *session, loop_cb done, void *arg) {
   session->stopped_arg = arg;
   session->stop_by = clock_steady_us() + (int64_t)STOP_MS * 1000;
   disconnect_now(session);
+}
+
+bool session_notify(struct session *session, const char *topic, const void *payload, size_t size) {
+  MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+  if (atomic_load(&session->since) == 0 || session->stopping || atomic_load(&session->notices) >= NOTICES_WAITING) {
+    return false;
+  }
+  response.onSuccess5 = on_noticed;
+  response.onFailure5 = on_notice_failed;
+  response.context = session;
+  atomic_fetch_add(&session->notices, 1);
+  if (MQTTAsync_send(session->client, topic, (int)size, payload, 0, 0, &response) != MQTTASYNC_SUCCESS) {
+    atomic_fetch_sub(&session->notices, 1);
+    return false;
+  }
+  return true;
 }
 
 bool session_paused(const struct session *session) {

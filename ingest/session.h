@@ -26,6 +26,9 @@ void session_reload(struct session *session); // reconnects with the certificate
 // may still come after that (Paho): the journal has to outlive session_free.
 void session_stop(struct session *session, loop_cb done, void *arg);
 
+// Publishes a notice with QoS 0. False: not now, we are not subscribed or too many wait to be sent.
+bool session_notify(struct session *session, const char *topic, const void *payload, size_t size);
+
 bool session_paused(const struct session *session);
 // Since when we have been subscribed without a break, Unix microseconds; 0: we are not.
 int64_t session_since(const struct session *session);

@@ -7,9 +7,9 @@
 #include "ingest/writer.h"
 
 #include "common/log.h"
-#include "ingest/batch.h"
+#include "ingest/commit.h"
+#include "ingest/notices.h"
 #include "ingest/resolve.h"
-#include "ingest/summary.h"
 #include "storage/intake.h"
 
 #include <inttypes.h>
@@ -34,6 +34,12 @@ static const int64_t housekeep_again_us = 60 * INT64_C(1000000);
 
 enum phase { CLOSED, OPENING, LOST_RECORDS, IDLE, HOUSEKEEPING, REFRESHING, METRICS, DECLARE, SETS, PROBE, COMMIT, WAITING };
 
+// How far a publisher's boot is stored, for a notice.
+struct stored {
+  int32_t publisher;
+  int64_t boot, sequence;
+};
+
 struct writer {
   struct loop *loop;
   struct journal *journal;
@@ -48,6 +54,11 @@ struct writer {
   struct intake_devices devices;
   struct batch batch;
   struct resolve *resolve;
+  struct sequences *sequences;
+  bool noting; // they go with the batch that is being committed
+  struct stored *stored;
+  size_t stored_count, stored_room;
+  struct notices *notices;
   size_t most;    // records in the next batch: halved while a row is being hunted that the store refuses
   bool probe_all; // the store met a repeat: ask it about every row
   bool draining;
@@ -90,6 +101,7 @@ static void on_up(void *arg) {
   writer->stats.connected = true;
   directory_clear(writer->directory); // the database may be another one, restored from a backup
   batch_reset(&writer->batch, 0);
+  sequences_clear(writer->sequences); // the store takes up what it lacks
   snprintf(writer->devices.snapshot, sizeof writer->devices.snapshot, "0");
   run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
 }
@@ -154,6 +166,17 @@ static bool batch_due(const struct writer *writer) {
   return batch->count >= writer->most || writer->draining || age >= (int64_t)writer->limits.age_ms * 1000 || age < 0;
 }
 
+static void take_stored(const PGresult *rows, void *arg) {
+  struct writer *writer = arg;
+  for (int i = 0; i < PQntuples(rows) && writer->stored_count < writer->stored_room; i++) {
+    writer->stored[writer->stored_count++] = (struct stored){
+        .publisher = (int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10),
+        .boot = strtoll(PQgetvalue(rows, i, 1), NULL, 10),
+        .sequence = strtoll(PQgetvalue(rows, i, 2), NULL, 10),
+    };
+  }
+}
+
 static void build_and_commit(struct writer *writer) {
   struct batch *batch = &writer->batch;
   struct intake_position *at = &writer->position;
@@ -163,62 +186,48 @@ static void build_and_commit(struct writer *writer) {
     wait_for(writer, RETRY_MS);
     return;
   }
-  struct batch_counts counts = batch_count(batch);
   int64_t received_to = journal_received_to(writer->journal, batch->next);
   if (received_to == 0 && batch->count > 0) {
     received_to = batch->messages[batch->count - 1].record.received;
   }
-  struct summary summary;
-  if (!summary_make(&summary, batch)) {
-    summary_free(&summary);
-    writer->phase = WAITING;
-    wait_for(writer, RETRY_MS);
-    return;
+  sequences_take(writer->sequences, batch);
+  writer->noting = writer->draining || sequences_due(writer->sequences, clock_steady_us());
+  writer->stored_count = 0;
+  struct commit commit = {.at = at,
+                          .journaled = journal_head(writer->journal),
+                          .received_to = received_to,
+                          .seeing_since = writer->events.seeing_since(received_to, writer->events.arg),
+                          .sequences = writer->noting ? writer->sequences : NULL,
+                          .stored = take_stored,
+                          .arg = writer};
+  run(writer, COMMIT, commit_script(&commit, batch));
+}
+
+// Tells devices what became of their messages; after the commit, so that it is true.
+static void tell(struct writer *writer) {
+  const struct batch *batch = &writer->batch;
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct message *message = &batch->messages[i];
+    if (message->outcome == OUTCOME_REJECTED || message->outcome == OUTCOME_SHED) {
+      notices_refused(writer->notices, message);
+    }
   }
-  struct intake_batch row = {.feed = at->feed,
-                             .number = at->number,
-                             .first_record = batch->first,
-                             .next_record = batch->next,
-                             .journaled = journal_head(writer->journal),
-                             .received_to = received_to,
-                             .seeing_since = writer->events.seeing_since(received_to, writer->events.arg),
-                             .reports = counts.reports,
-                             .rows = counts.rows,
-                             .connectivity = counts.connectivity,
-                             .duplicates = counts.duplicates,
-                             .rejected = counts.rejected,
-                             .shed = counts.shed,
-                             .days = summary.days,
-                             .report = &batch->reports,
-                             .traffic = &batch->traffic,
-                             .event = &batch->events,
-                             .firmware = &batch->firmware,
-                             .connectivity_rows = &batch->connectivity,
-                             .letters = &batch->letters,
-                             .ledger_devices = summary.devices,
-                             .ledger_minutes = summary.minutes,
-                             .ledger_terms = summary.terms,
-                             .ledger_reasons = summary.reasons,
-                             .ledger_counts = summary.counts,
-                             .book_minutes = summary.book_minutes,
-                             .received = summary.received,
-                             .stored = summary.stored,
-                             .duplicate = summary.duplicate,
-                             .rejected_by_minute = summary.rejected,
-                             .shed_by_minute = summary.shed,
-                             .dead_letters = summary.letters,
-                             .unkept_devices = summary.unkept_devices,
-                             .unkept_reasons = summary.unkept_reasons,
-                             .unkept_counts = summary.unkept_counts};
-  struct script *script = intake_batch(&row);
-  summary_free(&summary);
-  run(writer, COMMIT, script);
+  for (size_t i = 0; i < writer->stored_count; i++) {
+    const struct stored *stored = &writer->stored[i];
+    const struct device *device = directory_find_id(writer->directory, stored->publisher);
+    if (device != NULL && device->credential != NULL) {
+      bool random = sequences_random(writer->sequences, stored->publisher, stored->boot);
+      notices_stored(writer->notices, device->credential, stored->boot, random, stored->sequence);
+    }
+  }
 }
 
 static void committed(struct writer *writer) {
   struct batch *batch = &writer->batch;
   struct batch_counts counts = batch_count(batch);
   batch_remember(batch);
+  tell(writer);
+  sequences_committed(writer->sequences, writer->noting, clock_steady_us());
   for (size_t i = 0; i < batch->count; i++) {
     if (batch->messages[i].outcome == OUTCOME_REJECTED) {
       writer->stats.rejected_by[(unsigned)batch->messages[i].verdict.reason % 16]++;
@@ -469,11 +478,15 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->directory = directory_new();
   writer->devices = (struct intake_devices){.visit = take_device, .arg = writer};
   writer->resolve = resolve_new();
+  writer->sequences = sequences_new(writer->limits.records);
+  writer->stored_room = 4 * (size_t)writer->limits.records; // as many as the sequences may hold
+  writer->stored = calloc(writer->stored_room, sizeof *writer->stored);
+  writer->notices = notices_new(events->notice, events->arg);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
   struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
   writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
-  if (!writer->worker || !writer->directory || !writer->resolve || !writer->timer || !writer->link ||
-      !batch_init(&writer->batch, writer->limits.records)) {
+  if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->stored || !writer->notices ||
+      !writer->timer || !writer->link || !batch_init(&writer->batch, writer->limits.records)) {
     writer_free(writer);
     return NULL;
   }
@@ -492,6 +505,9 @@ void writer_free(struct writer *writer) {
   }
   batch_destroy(&writer->batch);
   resolve_free(writer->resolve);
+  sequences_free(writer->sequences);
+  free(writer->stored);
+  notices_free(writer->notices);
   directory_free(writer->directory);
   free(writer->worker);
   free(writer);
@@ -514,5 +530,7 @@ void writer_drain(struct writer *writer) {
 }
 
 struct writer_stats writer_stats(const struct writer *writer) {
-  return writer->stats;
+  struct writer_stats stats = writer->stats;
+  stats.notices = notices_stats(writer->notices);
+  return stats;
 }

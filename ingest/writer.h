@@ -6,6 +6,7 @@
 #include "common/config.h"
 #include "common/loop.h"
 #include "ingest/journal.h"
+#include "ingest/notices.h"
 
 #include <stdbool.h>
 
@@ -14,6 +15,8 @@ struct writer;
 struct writer_events {
   // Since when the broker session has been without a break (Unix microseconds); `received_to` while there is none.
   int64_t (*seeing_since)(int64_t received_to, void *arg);
+  // Publishes a notice towards a device; false: not now.
+  bool (*notice)(const char *topic, const void *payload, size_t size, void *arg);
   void (*drained)(void *arg); // after writer_drain
   void *arg;
 };
@@ -22,6 +25,7 @@ struct writer_stats {
   uint64_t batches, reports, connectivity, duplicates, rejected, shed; // committed by this process
   uint64_t rejected_by[16];                                            // by vedette.v1.Reason
   uint64_t retries;                                                    // batches that were tried again
+  struct notice_stats notices;
   bool connected;
   uint64_t next_record; // first that is not committed
 };

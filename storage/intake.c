@@ -16,7 +16,7 @@ static void take_position(const PGresult *rows, void *arg) {
 struct script *intake_housekeep(void) {
   struct script *script = script_new();
   script_add(script, "SELECT * FROM store.housekeep()", 0, NULL, NULL, NULL);
-  script_add(script, "SELECT store.prune()", 0, NULL, NULL, NULL);
+  script_add(script, "SELECT store.prune(), store.prune_sequences()", 0, NULL, NULL, NULL);
   return script;
 }
 
@@ -28,6 +28,7 @@ struct script *intake_open(const char *journal, const char *worker, struct intak
              " (SELECT (extract(epoch FROM keep) * 1e6)::bigint FROM store.retention WHERE what = 'report')"
              " FROM store.open_feed($1, $2) f",
              2, parameters, take_position, position);
+  script_add(script, "SELECT store.recover_sequences($1)", 1, parameters, NULL, NULL);
   return script;
 }
 
@@ -200,6 +201,41 @@ static void add_books(struct script *script, const struct intake_batch *b) {
              8, parameters, NULL, NULL);
 }
 
+static void add_clocks(struct script *script, const struct intake_batch *b) {
+  if (list_count(b->clock_devices) == 0) {
+    return;
+  }
+  const char *parameters[] = {list_literal(b->clock_devices), list_literal(b->clocks_ahead), list_literal(b->clock_drifts),
+                              list_literal(b->clock_times)};
+  script_add(script,
+             "INSERT INTO store.clock (device, ahead_us, drift_ppm, measured_at)"
+             " SELECT DISTINCT ON (u.device) u.device, u.ahead, u.drift / 1000.0, " UNIX_TIME(
+                 "u.at") " FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u(device, ahead, drift, at)"
+                         " ORDER BY u.device, u.at DESC"
+                         " ON CONFLICT (device) DO UPDATE SET ahead_us = excluded.ahead_us, drift_ppm = excluded.drift_ppm,"
+                         " measured_at = excluded.measured_at",
+             4, parameters, NULL, NULL);
+}
+
+static void add_sequences(struct script *script, const struct intake_batch *b) {
+  const struct intake_sequences *s = b->sequences;
+  if (s == NULL) {
+    return;
+  }
+  struct decimal feed = decimal(b->feed);
+  struct decimal number = decimal(b->number);
+  const char *parameters[] = {feed.text,
+                              number.text,
+                              list_literal(s->publishers),
+                              list_literal(s->boots),
+                              list_literal(s->firsts),
+                              list_literal(s->lasts),
+                              list_literal(s->sheds),
+                              list_literal(s->kept)};
+  script_add(script, "SELECT publisher, boot, through FROM store.note_sequences($1, $2, $3, $4, $5, $6, $7, $8)", 8, parameters,
+             s->stored, s->arg);
+}
+
 struct script *intake_batch(const struct intake_batch *b) {
   struct script *script = script_new();
   script_add(script, "BEGIN", 0, NULL, NULL, NULL);
@@ -213,6 +249,8 @@ struct script *intake_batch(const struct intake_batch *b) {
   add_copy(script, "dead_letter", b->letters);
   add_exceptions(script, b);
   add_books(script, b);
+  add_clocks(script, b);
+  add_sequences(script, b);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;
 }

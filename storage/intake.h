@@ -45,6 +45,13 @@ void intake_probe_reports(struct script *script, const struct intake_keys *keys,
 // place.
 void intake_probe_connectivity(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg);
 
+// Numbers of publishers' boots, arrays of one length; `stored` is given rows of publisher, boot and sequence, in text.
+struct intake_sequences {
+  struct list *publishers, *boots, *firsts, *lasts, *sheds, *kept;
+  link_rows stored;
+  void *arg;
+};
+
 // One batch.
 struct intake_batch {
   int32_t feed;
@@ -58,6 +65,9 @@ struct intake_batch {
   struct list *unkept_devices, *unkept_reasons, *unkept_counts;
   // The ledger's exceptions, aggregated: same length.
   struct list *ledger_devices, *ledger_minutes, *ledger_terms, *ledger_reasons, *ledger_counts;
+  // Device clocks: microseconds ahead, drift in thousandths of ppm, when. Same length.
+  struct list *clock_devices, *clocks_ahead, *clock_drifts, *clock_times;
+  const struct intake_sequences *sequences; // NULL: not with this batch
   // The books by minute: same length.
   struct list *book_minutes, *received, *stored, *duplicate, *rejected_by_minute, *shed_by_minute, *dead_letters;
 };

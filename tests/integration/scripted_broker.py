@@ -59,6 +59,7 @@ class ScriptedBroker:
         self.breaches: list[str] = []          # has to stay empty
         self.subscriptions: list[str] = []     # topic filters, as the session has them
         self.connections = 0                   # accepted so far
+        self.notices = 0
         self.sent = 0                          # messages that were sent, each counted once
         self.acknowledged = 0                  # messages with a PUBACK
         self._port = port
@@ -186,6 +187,11 @@ class ScriptedBroker:
             self._writer.write(_frame(PINGRESP << 4, b""))
         elif kind == DISCONNECT << 4:
             self._hang_up()
+        elif kind == PUBLISH << 4:  # QoS 0: a notice
+            topic = body[2:2 + int.from_bytes(body[:2], "big")]
+            if not topic.endswith(b"/notice"):
+                raise Breach(f"the worker publishes on {topic!r}")
+            self.notices += 1
         else:
             raise Breach(f"packet {kind:#x} is nothing that an ingest worker sends")
         self._pump()

@@ -305,27 +305,38 @@ static void a_backlog_after_blindness_is_no_flood(void **state) {
 static void security_signs_raise_and_clear(void **state) {
   (void)state;
   for (int i = 0; i < 4; i++) {
-    observe(OBSERVE_DEAD_LETTER, 1, start + i * second, VEDETTE__V1__REASON__REASON_MALFORMED, 0);
+    observe(OBSERVE_DEAD_LETTER, 1, start + i * second, VEDETTE__V1__REASON__REASON_MALFORMED, 1);
   }
   assert_false(live(1, "malformed burst"));
-  observe(OBSERVE_DEAD_LETTER, 1, start + 4 * second, VEDETTE__V1__REASON__REASON_VALUE, 0);
+  observe(OBSERVE_DEAD_LETTER, 1, start + 4 * second, VEDETTE__V1__REASON__REASON_VALUE, 1);
   assert_true(live(1, "malformed burst"));
-  observe(OBSERVE_DEAD_LETTER, 1, start + 5 * second, VEDETTE__V1__REASON__REASON_IDENTITY, 0);
+  observe(OBSERVE_DEAD_LETTER, 1, start + 5 * second, VEDETTE__V1__REASON__REASON_IDENTITY, 1);
   assert_true(live(1, "identity mismatch"));
   observe(OBSERVE_EVENT, 2, start + 6 * second, VEDETTE__V1__EVENT_KIND__EVENT_KIND_LOGIN_FAILED, 4);
   assert_false(live(2, "login failures"));
   observe(OBSERVE_EVENT, 2, start + 7 * second, VEDETTE__V1__EVENT_KIND__EVENT_KIND_LOGIN_FAILED, 1);
   assert_true(live(2, "login failures"));
+  observe(OBSERVE_UNKEPT, 2, start + 7 * second, VEDETTE__V1__REASON__REASON_SHED, 900);
+  assert_true(live(2, "messages shed"));
   advance(start + 700 * second);
   assert_false(live(1, "malformed burst"));
   assert_false(live(1, "identity mismatch"));
   assert_false(live(2, "login failures"));
+  assert_false(live(2, "messages shed"));
+}
+
+// Past the dead letters that are kept a device's rejected messages are only counted: the burst goes on all the same.
+static void rejected_messages_that_are_only_counted_count(void **state) {
+  (void)state;
+  observe(OBSERVE_DEAD_LETTER, 1, start, VEDETTE__V1__REASON__REASON_MALFORMED, 1);
+  observe(OBSERVE_UNKEPT, 1, start + second, VEDETTE__V1__REASON__REASON_MALFORMED, 4);
+  assert_true(live(1, "malformed burst"));
 }
 
 static void single_bad_messages_far_apart_are_no_burst(void **state) {
   (void)state;
   for (int i = 0; i < 100; i++) {
-    observe(OBSERVE_DEAD_LETTER, 1, start + i * 120 * second, VEDETTE__V1__REASON__REASON_MALFORMED, 0);
+    observe(OBSERVE_DEAD_LETTER, 1, start + i * 120 * second, VEDETTE__V1__REASON__REASON_MALFORMED, 1);
   }
   assert_false(live(1, "malformed burst"));
 }
@@ -358,7 +369,7 @@ static void every_alert_explains_itself(void **state) {
   (void)state;
   int64_t last = steady(1, start, 5, 24);
   steady(1, last + second, 0.25, 80);
-  observe(OBSERVE_DEAD_LETTER, 1, last + 60 * second, VEDETTE__V1__REASON__REASON_IDENTITY, 0);
+  observe(OBSERVE_DEAD_LETTER, 1, last + 60 * second, VEDETTE__V1__REASON__REASON_IDENTITY, 1);
   advance(last + 600 * second);
   int alerts = 0;
   for (size_t i = 0; i < context.count; i++) {
@@ -422,6 +433,7 @@ int main(void) {
       TEST(a_backlog_after_blindness_is_no_flood),
       TEST(security_signs_raise_and_clear),
       TEST(single_bad_messages_far_apart_are_no_burst),
+      TEST(rejected_messages_that_are_only_counted_count),
       TEST(only_models_with_a_release_list_are_judged),
       TEST(every_alert_explains_itself),
       TEST(the_same_observations_give_the_same_effects),
