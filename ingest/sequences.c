@@ -4,7 +4,10 @@
 #include <string.h>
 #include <uthash.h>
 
-static const int64_t interval_us = 2000000;
+// A row a publisher and interval is what this costs the store; who asks how far its reports are stored is answered sooner.
+static const int64_t interval_us = 10000000;
+static const int64_t asked_us = 2000000;
+enum { ROOM = 32768 };                                   // runs; more than that many publishers go sooner
 static const uint64_t sequence_most = UINT64_C(1) << 62; // a range's end must fit too
 
 // What a run belongs to; compared byte by byte, so without holes.
@@ -32,6 +35,7 @@ struct runs {
   struct run *runs;
   struct newest *pool, *by_key;
   size_t count, keys, room;
+  bool asked; // one of them is
 };
 
 struct sequences {
@@ -51,6 +55,7 @@ static void runs_clear(struct runs *runs) {
   HASH_CLEAR(hh, runs->by_key);
   runs->count = 0;
   runs->keys = 0;
+  runs->asked = false;
 }
 
 static void runs_destroy(struct runs *runs) {
@@ -68,6 +73,7 @@ static struct newest *runs_find(const struct runs *runs, const struct run_key *k
 // Extends the newest run of its key, or begins another; the caller has made sure of the room.
 static void runs_add(struct runs *runs, const struct run *added) {
   struct newest *newest = runs_find(runs, &added->key);
+  runs->asked |= added->kept_from > 0;
   if (newest != NULL) {
     struct run *run = &runs->runs[newest->run];
     run->kept_from = added->kept_from > run->kept_from ? added->kept_from : run->kept_from;
@@ -90,7 +96,7 @@ struct sequences *sequences_new(size_t most) {
     return NULL;
   }
   sequences->most = most;
-  if (!runs_init(&sequences->pending, 4 * most) || !runs_init(&sequences->current, most)) {
+  if (!runs_init(&sequences->pending, ROOM + 2 * most) || !runs_init(&sequences->current, most)) {
     sequences_free(sequences);
     return NULL;
   }
@@ -135,10 +141,15 @@ void sequences_take(struct sequences *sequences, const struct batch *batch) {
   }
 }
 
+size_t sequences_room(const struct sequences *sequences) {
+  return sequences->pending.room + sequences->current.room;
+}
+
 bool sequences_due(const struct sequences *sequences, int64_t now) {
+  bool asked = sequences->pending.asked || sequences->current.asked;
   size_t gathered = sequences->pending.count + sequences->current.count;
   return sequences->irregular || gathered + sequences->most > sequences->pending.room ||
-         (gathered > 0 && now - sequences->noted_at >= interval_us);
+         (gathered > 0 && now - sequences->noted_at >= (asked ? asked_us : interval_us));
 }
 
 static void list_runs(const struct runs *runs, struct sequence_lists *lists) {

@@ -15,8 +15,9 @@ void sequences_clear(struct sequences *sequences); // forgets everything: the st
 
 // Takes the batch that is about to be committed, in place of the one taken before.
 void sequences_take(struct sequences *sequences, const struct batch *batch);
-// True if what was gathered should go with this batch: after two seconds, when there is no room, or when the batch holds what the
-// store could not find again by itself.
+// True if what was gathered should go with this batch: after ten seconds, after two where a publisher asks, when there is no
+// room, or when the batch holds what the store could not find again by itself.
+size_t sequences_room(const struct sequences *sequences);           // most runs that ever go with one batch
 bool sequences_due(const struct sequences *sequences, int64_t now); // steady microseconds
 
 // What was gathered, as arrays of one length.

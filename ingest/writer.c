@@ -479,7 +479,7 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->devices = (struct intake_devices){.visit = take_device, .arg = writer};
   writer->resolve = resolve_new();
   writer->sequences = sequences_new(writer->limits.records);
-  writer->stored_room = 4 * (size_t)writer->limits.records; // as many as the sequences may hold
+  writer->stored_room = writer->sequences ? sequences_room(writer->sequences) : 0;
   writer->stored = calloc(writer->stored_room, sizeof *writer->stored);
   writer->notices = notices_new(events->notice, events->arg);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);

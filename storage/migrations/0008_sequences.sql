@@ -1,5 +1,5 @@
 -- Which numbers of each publisher's boots were received, as ranges: what is missing between them was sent and never came. Ingest adds to
--- it every two seconds, in the transaction of a batch; what the batches since then hold is in store.sequence_recent.
+-- it every few seconds, in the transaction of a batch; what the batches since then hold is in store.sequence_recent.
 CREATE FUNCTION store.count_missing(begins bigint, received int8multirange, shed int8multirange) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
   SELECT coalesce(sum(upper(h) - lower(h)), 0)::bigint
