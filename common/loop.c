@@ -12,9 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { TELL_S = 10 }; // how often log lines that were left out are looked for
+
 struct loop {
   struct event_base *base;
-  struct event *term, *interrupt, *hangup;
+  struct event *term, *interrupt, *hangup, *tell;
   loop_cb on_stop, on_reload;
   void *arg;
   bool stopping;
@@ -47,6 +49,13 @@ static void on_hangup(evutil_socket_t signal_number, short what, void *arg) {
   loop->on_reload(loop->arg);
 }
 
+static void on_tell(evutil_socket_t fd, short what, void *arg) {
+  (void)fd;
+  (void)what;
+  (void)arg;
+  log_tell_left_out();
+}
+
 // libevent serves signals on the loop's thread; threads that libraries make inherit the blocked mask.
 static bool watch_signals(struct loop *loop) {
   sigset_t mask;
@@ -71,7 +80,8 @@ struct loop *loop_new(loop_cb on_stop, loop_cb on_reload, void *arg) {
   loop->on_reload = on_reload;
   loop->arg = arg;
   loop->base = event_base_new();
-  if (loop->base == NULL || !watch_signals(loop)) {
+  if (loop->base == NULL || !watch_signals(loop) || (loop->tell = event_new(loop->base, -1, EV_PERSIST, on_tell, NULL)) == NULL ||
+      event_add(loop->tell, &(struct timeval){.tv_sec = TELL_S}) != 0) {
     log_error("the event loop cannot be made", "errno=%d", errno);
     loop_free(loop);
     return NULL;
@@ -92,6 +102,7 @@ void loop_free(struct loop *loop) {
   event_drop(loop->term);
   event_drop(loop->interrupt);
   event_drop(loop->hangup);
+  event_drop(loop->tell);
   if (loop->base != NULL) {
     event_base_free(loop->base);
   }

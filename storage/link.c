@@ -127,11 +127,14 @@ void script_copy(struct script *script, const char *sql, const void *data, size_
   }
 }
 
-// Keeps the first line of an error message.
+// Keeps the first line of an error message; not of data exceptions, which quote what a device sent: it would get into logs.
 static void note_error(struct link *link, const char *sqlstate, const char *constraint, const char *message) {
   snprintf(link->result.constraint, sizeof link->result.constraint, "%s", constraint ? constraint : "");
   snprintf(link->result.sqlstate, sizeof link->result.sqlstate, "%s", sqlstate ? sqlstate : "");
-  snprintf(link->result.message, sizeof link->result.message, "%s", message ? message : "");
+  snprintf(link->result.message, sizeof link->result.message, "%s",
+           message == NULL                                ? ""
+           : strncmp(link->result.sqlstate, "22", 2) == 0 ? "a value is not accepted (its text is withheld)"
+                                                          : message);
   link->result.message[strcspn(link->result.message, "\n")] = '\0';
 }
 
