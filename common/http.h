@@ -1,5 +1,9 @@
-// The small HTTP endpoint of a daemon: /metrics (Prometheus text), /healthz, /readyz. GET only, small limits, loopback by
-// default.
+// The small HTTP endpoint of a daemon, GET only, on loopback by default:
+//   /metrics  Prometheus' text; what the daemon tells, then what every program has (common/process.h)
+//   /healthz  200 as long as the process lives and its loop turns: the loop answers
+//   /readyz   200 while the daemon does its work, else 503 and what is missing
+// Bounds: 8 KiB of header, no body, 10 s of waiting, HTTP_CONNECTIONS_MOST connections: a further one takes the place of the
+// oldest, so that nobody can keep others out by holding connections.
 #ifndef VEDETTE_COMMON_HTTP_H
 #define VEDETTE_COMMON_HTTP_H
 
@@ -8,6 +12,8 @@
 
 #include <event2/buffer.h>
 #include <stdbool.h>
+
+enum { HTTP_CONNECTIONS_MOST = 32 };
 
 struct http;
 
