@@ -10,6 +10,14 @@ enum {
   SCRATCH_LIMIT = 160 * 1024 * 1024, // … and of their rows: a sample takes 88 bytes or more decoded, and at most 150 as a row
 };
 
+size_t batch_memory(const struct batch *batch) {
+  return region_used(batch->region) + region_used(batch->scratch);
+}
+
+size_t batch_memory_limit(void) {
+  return (size_t)REGION_LIMIT + SCRATCH_LIMIT;
+}
+
 bool batch_init(struct batch *batch, size_t room) {
   *batch = (struct batch){.room = room};
   batch->region = region_new(REGION_LIMIT);

@@ -72,6 +72,10 @@ struct batch {
   struct copy reports, traffic, events, firmware, connectivity, letters;
 };
 
+// Bytes that the messages and rows of a batch take now, and the most they may.
+size_t batch_memory(const struct batch *batch);
+size_t batch_memory_limit(void);
+
 // Counts for the batch row and the ledger.
 struct batch_counts {
   uint32_t reports, rows, connectivity, duplicates, rejected, shed;

@@ -46,9 +46,12 @@ static void *sync_loop(void *arg) {
     }
     int fd = journal->newest->fd; // older segments were synced when they were left
     uint64_t head = journal->head;
+    int64_t oldest = journal->group_received;
+    journal->group = head;
     pthread_mutex_unlock(&journal->mutex);
     sync_or_die(fd);
     pthread_mutex_lock(&journal->mutex);
+    histogram_time(&journal->sync_times, clock_wall_us() - oldest);
     journal->synced = head > journal->synced ? head : journal->synced;
     pthread_cond_broadcast(&journal->changed);
     journal->ready(journal->arg);
@@ -82,7 +85,12 @@ struct journal *journal_open(const struct config_journal *config, journal_ready 
   pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
   pthread_cond_init(&journal->changed, &steady);
   pthread_condattr_destroy(&steady);
-  if (!journal_recover(journal) || !start_syncer(journal)) {
+  if (!journal_recover(journal)) {
+    journal_close(journal);
+    return NULL;
+  }
+  journal->group = journal->head;
+  if (!start_syncer(journal)) {
     journal_close(journal);
     return NULL;
   }
@@ -132,7 +140,7 @@ static bool make_room(struct journal *journal, size_t size) {
     return false;
   }
   sync_or_die(journal->newest->fd);
-  journal->synced = journal->head;
+  journal->synced = journal->group = journal->head;
   return journal_add_segment(journal);
 }
 
@@ -155,6 +163,9 @@ bool journal_append(struct journal *journal, const char *topic, size_t topic_len
                           .payload_length = payload_length};
   record_write(journal->newest, journal->end, &record);
   journal->end += size;
+  if (record.number == journal->group) {
+    journal->group_received = record.received;
+  }
   bool first = journal->head++ == journal->synced;
   if (first) {
     pthread_cond_broadcast(&journal->changed);
@@ -254,6 +265,12 @@ uint64_t journal_pending_bytes(struct journal *journal) {
   pending -= journal->offset < pending ? journal->offset : pending;
   pthread_mutex_unlock(&journal->mutex);
   return pending;
+}
+
+void journal_sync_times(struct journal *journal, struct histogram *times) {
+  pthread_mutex_lock(&journal->mutex);
+  *times = journal->sync_times;
+  pthread_mutex_unlock(&journal->mutex);
 }
 
 int64_t journal_received_to(struct journal *journal, uint64_t next) {

@@ -10,6 +10,7 @@
 #define VEDETTE_INGEST_JOURNAL_H
 
 #include "common/config.h"
+#include "common/histogram.h"
 #include "ingest/segment.h"
 
 struct journal;
@@ -39,6 +40,8 @@ _Bool journal_next(struct journal *journal, struct record *record);
 // All records below `number` are stored: older segments may go, but for keep_mib of them.
 void journal_release(struct journal *journal, uint64_t number);
 uint64_t journal_pending_bytes(struct journal *journal); // of records that are not released, roughly
+// From the receipt of a record to its being on the disk: the oldest record of each group that was synced.
+void journal_sync_times(struct journal *journal, struct histogram *times);
 
 // The time up to which everything received has a number below `next`, where the reader stands: that of record `next`, or now if
 // there is none yet.

@@ -24,6 +24,9 @@ struct journal {
   uint64_t head;    // number of the next record
   uint64_t synced;  // records below are on the disk
   int64_t received; // of the last record; never goes back
+  uint64_t group;   // first record of the group that is synced next
+  int64_t group_received;
+  struct histogram sync_times;
 
   // Reader, on the loop's thread.
   struct segment *at;

@@ -21,6 +21,7 @@ struct ingest {
   struct writer *writer;
   struct http *http;
   struct event *watch;
+  uint64_t pauses; // at the high mark
 };
 
 static void on_drained(void *arg) {
@@ -73,6 +74,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
   (void)what;
   if (!session_paused(ingest->session) && pending > (uint64_t)marks->high_mib << 20) {
     log_warn("the journal is above its high mark: leaving the broker", "pending_mib=%" PRIu64, pending >> 20);
+    ingest->pauses++;
     session_pause(ingest->session);
   } else if (session_paused(ingest->session) && pending < (uint64_t)marks->low_mib << 20) {
     log_info("the journal is below its low mark: back to the broker", "pending_mib=%" PRIu64, pending >> 20);
@@ -85,9 +87,39 @@ static const char *reason_label(size_t reason) {
   return value ? value->name : "REASON_UNSPECIFIED";
 }
 
+static void gauge(struct evbuffer *out, const char *name, const char *help, double value) {
+  http_metric(out, name, "gauge", help, "", value);
+}
+
+// Every queue with its bound, its marks and a counter of how often it was full.
+static void write_queues(struct evbuffer *out, const struct ingest *ingest, const struct writer_stats *stats) {
+  const struct config_ingest *config = &ingest->config->ingest;
+  gauge(out, "vedette_ingest_journal_records", "Journaled messages not yet committed.",
+        (double)(journal_head(ingest->journal) - stats->next_record));
+  gauge(out, "vedette_ingest_journal_pending_bytes", "Journal not yet read for the store.",
+        (double)journal_pending_bytes(ingest->journal));
+  gauge(out, "vedette_ingest_journal_high_mark_bytes", "Pending bytes above which the worker leaves the broker.",
+        (double)config->journal.high_mib * 1048576);
+  gauge(out, "vedette_ingest_journal_low_mark_bytes", "Pending bytes below which it returns.",
+        (double)config->journal.low_mib * 1048576);
+  gauge(out, "vedette_ingest_paused", "1 while the worker stays away from the broker because of the high mark.",
+        session_paused(ingest->session));
+  http_metric(out, "vedette_ingest_pauses_total", "counter", "Times that the high mark was passed.", "", (double)ingest->pauses);
+  gauge(out, "vedette_ingest_batch_fill_records", "Records in the batch under way.", (double)stats->batch_records);
+  gauge(out, "vedette_ingest_batch_limit_records", "Records that end a batch.", (double)config->batch.records);
+  gauge(out, "vedette_ingest_batch_memory_bytes", "Memory of the batch under way.", (double)stats->batch_memory);
+  gauge(out, "vedette_ingest_batch_memory_most_bytes", "Memory of the largest batch committed.",
+        (double)stats->batch_memory_most);
+  gauge(out, "vedette_ingest_batch_memory_limit_bytes", "Memory that a batch may take.", (double)batch_memory_limit());
+  http_metric(out, "vedette_ingest_batches_crowded_total", "counter",
+              "Batches that ended before their limit of records and age: no memory for another message, or too many minutes.", "",
+              (double)stats->crowded);
+}
+
 static void write_metrics(struct evbuffer *out, void *arg) {
   const struct ingest *ingest = arg;
   struct writer_stats stats = writer_stats(ingest->writer);
+  struct histogram synced;
   http_metric(out, "vedette_ingest_received_total", "counter", "Messages journaled.", "",
               (double)session_received(ingest->session));
   http_metric(out, "vedette_ingest_reports_total", "counter", "Reports stored.", "", (double)stats.reports);
@@ -99,16 +131,16 @@ static void write_metrics(struct evbuffer *out, void *arg) {
               (double)stats.shed);
   http_metric(out, "vedette_ingest_batches_total", "counter", "Batches committed.", "", (double)stats.batches);
   http_metric(out, "vedette_ingest_batch_retries_total", "counter", "Batches tried again.", "", (double)stats.retries);
-  http_metric(out, "vedette_ingest_journal_records", "gauge", "Journaled messages not yet committed.", "",
-              (double)(journal_head(ingest->journal) - stats.next_record));
-  http_metric(out, "vedette_ingest_journal_pending_bytes", "gauge", "Journal not yet read for the store.", "",
-              (double)journal_pending_bytes(ingest->journal));
   http_metric(out, "vedette_ingest_notices_total", "counter", "Notices sent to devices.", "", (double)stats.notices.sent);
   http_metric(out, "vedette_ingest_notices_withheld_total", "counter", "Notices not sent: over the limit, or the broker is away.",
               "", (double)stats.notices.withheld);
-  http_metric(out, "vedette_ingest_broker_connected", "gauge", "1 while subscribed at the broker.", "",
-              session_since(ingest->session) != 0);
-  http_metric(out, "vedette_ingest_store_connected", "gauge", "1 while connected to PostgreSQL.", "", stats.connected);
+  gauge(out, "vedette_ingest_broker_connected", "1 while subscribed at the broker.", session_since(ingest->session) != 0);
+  gauge(out, "vedette_ingest_store_connected", "1 while connected to PostgreSQL.", stats.connected);
+  write_queues(out, ingest, &stats);
+  journal_sync_times(ingest->journal, &synced);
+  histogram_write_times(out, "vedette_ingest_received_to_journaled_seconds",
+                        "From receipt to being on the disk; the oldest record of each group that was synced.", &synced);
+  lag_write(out, writer_lag(ingest->writer));
   evbuffer_add_printf(out,
                       "# HELP vedette_ingest_rejected_total Messages rejected.\n# TYPE vedette_ingest_rejected_total counter\n");
   for (size_t i = 1; i <= VEDETTE__V1__REASON__REASON_SHED; i++) {

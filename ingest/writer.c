@@ -65,6 +65,8 @@ struct writer {
   unsigned probes;
   unsigned refused;                                    // times that the store refused the message that stands alone
   int64_t committed_us, refreshed_us, housekeep_at_us; // steady clock
+  int64_t begun_us;                                    // when the transaction of the batch was; steady clock
+  struct lag lag;
   struct writer_stats stats;
 };
 
@@ -152,6 +154,7 @@ static void collect(struct writer *writer) {
   while (writer->batch.count < writer->most && journal_next(writer->journal, &record)) {
     if (!batch_add(&writer->batch, writer->directory, &record)) {
       journal_seek(writer->journal, record.number);
+      writer->stats.crowded++;
       return;
     }
   }
@@ -200,6 +203,7 @@ static void build_and_commit(struct writer *writer) {
                           .sequences = writer->noting ? writer->sequences : NULL,
                           .stored = take_stored,
                           .arg = writer};
+  writer->begun_us = clock_steady_us();
   run(writer, COMMIT, commit_script(&commit, batch));
 }
 
@@ -242,6 +246,9 @@ static void committed(struct writer *writer) {
   writer->stats.next_record = batch->next;
   writer->position.number++;
   writer->committed_us = clock_steady_us();
+  lag_observe(&writer->lag, batch, clock_wall_us(), writer->committed_us - writer->begun_us);
+  size_t memory = batch_memory(batch);
+  writer->stats.batch_memory_most = memory > writer->stats.batch_memory_most ? memory : writer->stats.batch_memory_most;
   writer->probe_all = false;
   writer->probes = 0;
   writer->refused = 0;
@@ -532,5 +539,11 @@ void writer_drain(struct writer *writer) {
 struct writer_stats writer_stats(const struct writer *writer) {
   struct writer_stats stats = writer->stats;
   stats.notices = notices_stats(writer->notices);
+  stats.batch_records = writer->batch.count;
+  stats.batch_memory = batch_memory(&writer->batch);
   return stats;
+}
+
+const struct lag *writer_lag(const struct writer *writer) {
+  return &writer->lag;
 }

@@ -6,6 +6,7 @@
 #include "common/config.h"
 #include "common/loop.h"
 #include "ingest/journal.h"
+#include "ingest/lag.h"
 #include "ingest/notices.h"
 
 #include <stdbool.h>
@@ -28,6 +29,9 @@ struct writer_stats {
   struct notice_stats notices;
   bool connected;
   uint64_t next_record; // first that is not committed
+  // The batch that is being filled or committed.
+  size_t batch_records, batch_memory, batch_memory_most; // the last: largest of a committed one, bytes
+  uint64_t crowded; // batches that ended early: no memory for another message, or too many minutes spanned
 };
 
 struct writer *writer_new(struct loop *loop, const struct config *config, struct journal *journal,
@@ -40,5 +44,6 @@ void writer_wake(struct writer *writer);
 void writer_drain(struct writer *writer);
 
 struct writer_stats writer_stats(const struct writer *writer);
+const struct lag *writer_lag(const struct writer *writer);
 
 #endif
