@@ -149,10 +149,10 @@ class Stack:
         listed = processes.run([*words, "--list-credentials"], self.account)
         return self.register(listed, processes.run([*words, "--list-firmware"], self.account))
 
-    def start_simulator(self, simulation: Simulation) -> processes.Process:
-        """Starts the simulated devices."""
+    def start_simulator(self, simulation: Simulation, *more: str | Path) -> processes.Process:
+        """Starts the simulated devices, with more options of the simulator."""
         argv = [*self._device_side("vedette-sim"), "--certs", self.authority.devices, "--status", self.sim_status,
-                *self.simulator_words(simulation)]
+                *self.simulator_words(simulation), *more]
         if simulation.scenario is not None:
             argv += ["--truth", self.truth]
         return self._start("vedette-sim", argv)
