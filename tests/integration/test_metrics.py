@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import urllib.error
 import urllib.request
 
+import books
+from deploy.local.stack import Simulation
 from support import Installation, now_us
 
 SERIES = re.compile(r'^([a-z_]+)(?:\{([a-z]+)="([^"\\]*)"\})? (\S+)$')
 REPORTS = 40
+LOAD = Simulation(20)
+RATE, COUNT = 1000, 4000  # reports a second, and of all
 LAGS = ("device_to_received", "received_to_journaled", "received_to_committed", "device_to_committed", "transaction")
 PROCESS = ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_anonymous_memory_bytes", "process_open_fds",
            "process_max_fds", "process_start_time_seconds")
@@ -131,3 +137,27 @@ def test_health_is_the_process_and_readiness_its_work(stack: Installation) -> No
     stack.stack.postgres.start()
     stack.wait(lambda: get(port, "/readyz") == (503, "not subscribed at the broker\n"))
     assert get(port, "/healthz") == (200, "alive\n")
+
+
+def test_scrapes_under_load_disturb_nothing(stack: Installation) -> None:
+    """Paho's threads, the journal's and the loop are all at work while it is scraped, reloaded and loses the broker. (This is where the
+    thread sanitizer looks.)"""
+    ingest = stack.stack.start_ingest()
+    stack.stack.register_simulated(LOAD)
+    sim = stack.stack.start_simulator(LOAD, "--rate", str(RATE), "--count", str(COUNT), "--inflight", "500")
+    port = stack.stack.ports.ingest_http
+    received: list[float] = []
+
+    def scraped() -> float:
+        found = scrape(port)
+        received.append(found["vedette_ingest_received_total", ""])
+        assert found["vedette_ingest_received_to_journaled_seconds_count", ""] <= received[-1]
+        return found["vedette_ingest_reports_total", ""]
+
+    stack.wait(lambda: scraped() > COUNT / 4)
+    os.kill(ingest.pid, signal.SIGHUP)  # leaves the broker and comes back
+    stack.wait(lambda: scraped() > COUNT / 2)
+    stack.wait(lambda: scraped() == COUNT, books.END_S)
+    assert received == sorted(received)
+    stack.wait(lambda: sim.exit_code() == 0)
+    books.stop_cleanly(stack, "vedette-ingest")
