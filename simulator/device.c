@@ -7,13 +7,15 @@
 #include "simulator/sim.h"
 
 static const double goodbye_limit = 3; // seconds to wait for the answer to a goodbye
+static const double confirmation_check = 0.2;
 
 static void on_timer(evutil_socket_t socket, short what, void *arg);
 static void on_online(void *arg);
 static void on_acknowledged(void *arg, const struct link_tag *tag);
 static void on_down(void *arg, bool wanted, const char *reason);
+static void on_received(void *arg, const uint8_t *bytes, size_t size);
 
-static const struct link_owner link_calls = {on_online, on_acknowledged, on_down};
+static const struct link_owner link_calls = {on_online, on_acknowledged, on_down, on_received};
 
 int device_init(struct device *device, struct sim *sim, struct member *member, const struct recording *recording) {
   *device = (struct device){.sim = sim, .member = member, .recording = recording, .replay_start = -1, .version_known = true};
@@ -22,6 +24,9 @@ int device_init(struct device *device, struct sim *sim, struct member *member, c
   device->version = member->version;
   device->backoff = sim->options->backoff_least;
   if (evtimer_assign(&device->timer, sim->base, on_timer, device) != 0) {
+    return -1;
+  }
+  if (sim->options->keep && (device->keep = keep_new(&sim->options->keep_limits)) == NULL) {
     return -1;
   }
   device->link = link_new(sim->links, member->credential, &link_calls, device);
@@ -33,6 +38,7 @@ void device_free(struct device *device) {
     evtimer_del(&device->timer);
     link_free(device->link);
   }
+  keep_free(device->keep);
 }
 
 int64_t device_clock(const struct device *device) {
@@ -67,9 +73,20 @@ static void failed(struct device *device, const char *reason) {
   back_off(device);
 }
 
+// Lets go of what the library would send again.
+static void forget_link(struct device *device) {
+  device->sim->counters.forgotten += link_reports_waiting(device->link);
+  if (link_forget(device->link) != 0) {
+    log_error("out of memory; a device sends its unacknowledged reports again", "device=%s", device->member->credential);
+  }
+}
+
 void device_connect(struct device *device) {
   if (device->state == DEVICE_GONE || device->sim->stopping) {
     return;
+  }
+  if (device->keep != NULL && device->was_online) {
+    forget_link(device); // it sends them again by itself, in order
   }
   uint8_t will[128];
   char topic[REPORT_TOPIC];
@@ -117,10 +134,19 @@ void device_reschedule(struct device *device, bool soon) {
   }
 }
 
+// At the end of a recording: the device stays for a while until all that it keeps is confirmed.
+static bool wait_for_confirmation(struct device *device) {
+  double now = sim_monotonic();
+  device->replay_ended = device->replay_ended > 0 ? device->replay_ended : now;
+  return keeper_count(device) > 0 && now - device->replay_ended < device->sim->options->linger;
+}
+
 static void report_due(struct device *device) {
   if (device->recording != NULL) {
-    double wait = replay_step(device);
-    if (wait < 0) {
+    double wait = device->replay_ended > 0 ? -1 : replay_step(device);
+    if (wait < 0 && wait_for_confirmation(device)) {
+      schedule(device, confirmation_check);
+    } else if (wait < 0) {
       device_leave(device, VEDETTE__V1__CONNECTIVITY_STATE__CONNECTIVITY_STATE_OFFLINE, "end of recording", 0, NEXT_GONE, 0);
     } else {
       schedule(device, wait);
@@ -149,10 +175,8 @@ static void do_next(struct device *device) {
 }
 
 static void new_boot(struct device *device) {
-  device->sim->counters.forgotten += link_reports_waiting(device->link);
-  if (link_forget(device->link) != 0) {
-    log_error("out of memory; a device keeps its unacknowledged reports", "device=%s", device->member->credential);
-  }
+  forget_link(device);
+  keeper_forget(device);
   device->boot++;
   device->sequence = 0;
   device->connection = 0;
@@ -235,6 +259,7 @@ static void on_online(void *arg) {
   if (report_connectivity(device, VEDETTE__V1__CONNECTIVITY_STATE__CONNECTIVITY_STATE_ONLINE, "", 0, LINK_BIRTH) != 0) {
     log_warn("birth message not sent", "device=%s", device->member->credential);
   }
+  keeper_online(device);
   bool first = !device->was_online;
   device->was_online = true;
   if (first && device->recording == NULL && interval(device) > 0) {
@@ -248,15 +273,23 @@ static void on_online(void *arg) {
   fault_device_online(device);
 }
 
+static void note_acknowledged(struct device *device, const struct link_tag *tag) {
+  struct sim *sim = device->sim;
+  sim->counters.acknowledged++;
+  if (sim->stored_log != NULL) {
+    fprintf(sim->stored_log, "%s %llu %llu\n", device->member->credential, (unsigned long long)tag->boot,
+            (unsigned long long)tag->sequence);
+  }
+}
+
 static void on_acknowledged(void *arg, const struct link_tag *tag) {
   struct device *device = arg;
   struct sim *sim = device->sim;
   switch (tag->what) {
-  case LINK_REPORT:
-    sim->counters.acknowledged++;
-    if (sim->stored_log != NULL) {
-      fprintf(sim->stored_log, "%s %llu %llu\n", device->member->credential, (unsigned long long)tag->boot,
-              (unsigned long long)tag->sequence);
+  case LINK_REPORT: note_acknowledged(device, tag); break;
+  case LINK_KEPT:
+    if (keeper_acknowledged(device, tag->sequence)) {
+      note_acknowledged(device, tag);
     }
     break;
   case LINK_BAD: sim->counters.acknowledged++; break;
@@ -267,6 +300,11 @@ static void on_acknowledged(void *arg, const struct link_tag *tag) {
     break;
   case LINK_BIRTH: break;
   }
+  keeper_pump(device); // there is room in the window now
+}
+
+static void on_received(void *arg, const uint8_t *bytes, size_t size) {
+  keeper_notice(arg, bytes, size);
 }
 
 static void on_down(void *arg, bool wanted, const char *reason) {

@@ -30,6 +30,7 @@ static double monotonic(void) {
 static void enter(struct link *link) {
   link->context->entered = link;
   link->context->acknowledged_count = 0;
+  link->context->inbox_count = 0;
   ERR_clear_error();
 }
 
@@ -62,6 +63,21 @@ static void on_publish(struct mosquitto *session, void *arg, int mid) {
   }
 }
 
+static void on_message(struct mosquitto *session, void *arg, const struct mosquitto_message *message) {
+  (void)session;
+  struct link *link = arg;
+  struct link_context *context = link->context;
+  if (message->payloadlen < 0 || message->payloadlen > LINK_MESSAGE || context->inbox_count == LINK_INBOX) {
+    context->missed++;
+    return;
+  }
+  struct message *copy = &context->inbox[context->inbox_count++];
+  copy->size = (size_t)message->payloadlen;
+  if (copy->size > 0) {
+    memcpy(copy->bytes, message->payload, copy->size);
+  }
+}
+
 // Makes a client without the socket pair (two descriptors, and a write a message that nobody reads).
 static struct mosquitto *session_new(struct link *link) {
   struct rlimit limit;
@@ -79,6 +95,7 @@ static struct mosquitto *session_new(struct link *link) {
   mosquitto_connect_callback_set(session, on_connect);
   mosquitto_disconnect_callback_set(session, on_disconnect);
   mosquitto_publish_callback_set(session, on_publish);
+  mosquitto_message_callback_set(session, on_message);
   int rc = mosquitto_int_option(session, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311);
   rc = rc != 0 ? rc : mosquitto_int_option(session, MOSQ_OPT_SEND_MAXIMUM, 0); // the window is ours
   rc = rc != 0 ? rc : mosquitto_int_option(session, MOSQ_OPT_TCP_NODELAY, 1);
@@ -185,10 +202,14 @@ static const char *drop_reason(struct link *link, int code) {
 static void settle(struct link *link, int code) {
   struct link_context *context = link->context;
   context->entered = NULL;
-  size_t count = context->acknowledged_count;
+  size_t count = context->acknowledged_count; // the owner may enter again, which only empties the lists
+  size_t messages = context->inbox_count;
   for (size_t i = 0; i < count; i++) {
     struct link_tag tag = context->acknowledged[i];
     link->calls->acknowledged(link->owner, &tag);
+  }
+  for (size_t i = 0; i < messages; i++) {
+    link->calls->received(link->owner, context->inbox[i].bytes, context->inbox[i].size);
   }
   bool gone = link->dropped || mosquitto_socket(link->session) < 0;
   if (gone && link->state != LINK_IDLE) {
@@ -311,6 +332,18 @@ int link_publish(struct link *link, const char *topic, const void *payload, size
   }
   watch(link);
   return taken ? 0 : -1;
+}
+
+int link_subscribe(struct link *link, const char *topic) {
+  enter(link);
+  int rc = mosquitto_subscribe(link->session, NULL, topic, 0);
+  link->context->entered = NULL;
+  watch(link);
+  return rc == MOSQ_ERR_SUCCESS ? 0 : -1;
+}
+
+uint64_t link_missed(const struct link_context *context) {
+  return context->missed;
 }
 
 // Ends the connection without a word, in whatever state it is.

@@ -9,7 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LINK_RESERVE = 8, LINK_ERROR = 256 }; // messages beyond the window, for births and goodbyes
+enum {
+  LINK_RESERVE = 8, // messages beyond the window, for births and goodbyes
+  LINK_ERROR = 256,
+  LINK_MESSAGE = 1024, // bytes of a received message; a longer one is missed
+  LINK_INBOX = 16      // messages received in one turn; what comes beyond is missed
+};
 
 struct link_settings {
   struct event_base *base;
@@ -24,6 +29,7 @@ struct link_settings {
 // What a message was, for its acknowledgement.
 enum link_what {
   LINK_REPORT, // a report that is to be stored
+  LINK_KEPT,   // the same of a device that keeps it and sends it again by itself
   LINK_BAD,    // a message on a report topic that is to be refused
   LINK_BIRTH,
   LINK_GOODBYE
@@ -41,6 +47,7 @@ struct link_owner {
   void (*acknowledged)(void *owner, const struct link_tag *tag); // PUBACK; may call link_publish and link_close
   void (*down)(void *owner, bool wanted,
                const char *reason); // the connection is gone; `wanted`: link_close or link_break asked for it
+  void (*received)(void *owner, const uint8_t *bytes, size_t size); // on a subscribed topic; may call link_publish
 };
 
 struct link_context;
@@ -62,13 +69,18 @@ bool link_idle(const struct link *link);
 
 // True if a report may be published: online and the window is not full.
 bool link_has_room(const struct link *link);
-// Reports (good and bad) that are not acknowledged.
+// Reports (good and bad, without those that their device keeps) that are not acknowledged.
 size_t link_reports_waiting(const struct link *link);
 // Within `down`: whether the connection that is gone had been accepted by the broker.
 bool link_was_online(const struct link *link);
 
 // Publishes with QoS 1. What is not acknowledged when the connection breaks is sent again on the next one. 0, or -1: not taken.
 int link_publish(struct link *link, const char *topic, const void *payload, size_t size, bool retain, const struct link_tag *tag);
+
+// Subscribes with QoS 0, until the connection ends. 0 or -1.
+int link_subscribe(struct link *link, const char *topic);
+// Messages of all links that were not handed over: too long, or too many in one turn.
+uint64_t link_missed(const struct link_context *context);
 
 // Sends DISCONNECT behind what was published, then closes.
 void link_close(struct link *link);

@@ -10,6 +10,11 @@
 
 struct mosquitto;
 
+struct message {
+  size_t size;
+  uint8_t bytes[LINK_MESSAGE];
+};
+
 struct link_context {
   struct event_base *base;
   SSL_CTX *tls;
@@ -22,6 +27,9 @@ struct link_context {
   struct link *entered;          // the link that libmosquitto works for just now
   struct link_tag *acknowledged; // collected during one call into libmosquitto: at most window + reserve
   size_t acknowledged_count;
+  struct message inbox[LINK_INBOX]; // the same with what was received
+  size_t inbox_count;
+  uint64_t missed;
 };
 
 enum link_state { LINK_IDLE, LINK_CONNECTING, LINK_ONLINE, LINK_CLOSING };

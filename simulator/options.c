@@ -20,7 +20,11 @@ static const char help[] =
     "  --keepalive S          MQTT keepalive, seconds (60)\n"
     "  --backoff MIN:MAX      wait before reconnecting, seconds; doubles from MIN to MAX, with jitter (0.5:10)\n"
     "  --connect-rate R       new connections a second at the start (200)\n"
-    "  --inflight N           most unacknowledged reports a device; beyond it a report is left out (32)\n"
+    "  --inflight N           most unacknowledged reports a device; beyond it a report is left out, or waits (--keep) (32)\n"
+    "  --keep                 devices keep reports until Vedette says that they are stored, and send them again till then\n"
+    "  --keep-limit N:BYTES   most that a device keeps; the oldest report makes room (1000:1000000)\n"
+    "  --resend-after S       send what is kept again when nothing was confirmed for S seconds; doubles up to 64 S (30)\n"
+    "  --linger S             after --count or --duration wait at most S seconds until all that is kept is confirmed (60)\n"
     "\n"
     "Devices\n"
     "  --devices N            simulated devices (0)\n"
@@ -53,7 +57,8 @@ static const char help[] =
     "  --check                check scenario and recordings, print which device gets which fault\n"
     "  --verbose, --help, --version\n"
     "\n"
-    "Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration. Ctrl-C says goodbye for every device and ends within 5 s.\n";
+    "Exit codes: 0 fine, 1 failed (with --keep also: not all confirmed in time), 2 wrong usage or configuration. Ctrl-C says "
+    "goodbye for every device and ends within 5 s.\n";
 
 enum {
   OPT_BROKER = 256,
@@ -63,6 +68,10 @@ enum {
   OPT_BACKOFF,
   OPT_CONNECT_RATE,
   OPT_INFLIGHT,
+  OPT_KEEP,
+  OPT_KEEP_LIMIT,
+  OPT_RESEND_AFTER,
+  OPT_LINGER,
   OPT_DEVICES,
   OPT_PREFIX,
   OPT_MODEL,
@@ -98,6 +107,10 @@ static const struct option table[] = {
     {"backoff", required_argument, NULL, OPT_BACKOFF},
     {"connect-rate", required_argument, NULL, OPT_CONNECT_RATE},
     {"inflight", required_argument, NULL, OPT_INFLIGHT},
+    {"keep", no_argument, NULL, OPT_KEEP},
+    {"keep-limit", required_argument, NULL, OPT_KEEP_LIMIT},
+    {"resend-after", required_argument, NULL, OPT_RESEND_AFTER},
+    {"linger", required_argument, NULL, OPT_LINGER},
     {"devices", required_argument, NULL, OPT_DEVICES},
     {"prefix", required_argument, NULL, OPT_PREFIX},
     {"model", required_argument, NULL, OPT_MODEL},
@@ -197,6 +210,22 @@ static int read_backoff(const char *text, struct options *out) {
   return number("backoff", colon + 1, out->backoff_least, 3600, &out->backoff_most);
 }
 
+static int read_keep_limit(const char *text, struct options *out) {
+  char reports[32] = "";
+  double count = 0;
+  double bytes = 0;
+  const char *colon = strchr(text, ':');
+  if (colon == NULL || colon - text >= (ptrdiff_t)sizeof reports) {
+    return wrong("keep-limit", text, "N:BYTES");
+  }
+  snprintf(reports, sizeof reports, "%.*s", (int)(colon - text), text);
+  if (whole("keep-limit", reports, 1, 1e9, &count) != 0 || whole("keep-limit", colon + 1, 1, 1e12, &bytes) != 0) {
+    return -1;
+  }
+  out->keep_limits = (struct keep_limits){.reports = (uint32_t)count, .bytes = (uint64_t)bytes};
+  return 0;
+}
+
 static int read_times(const char *text, struct options *out) {
   out->recorded_times = strcmp(text, "recorded") == 0;
   return out->recorded_times || strcmp(text, "shifted") == 0 ? 0 : wrong("times", text, "`shifted` or `recorded`");
@@ -226,6 +255,10 @@ static int take_connection(int option, char *text, struct options *out) {
   case OPT_BACKOFF: return read_backoff(text, out);
   case OPT_CONNECT_RATE: return number("connect-rate", text, 0.1, 100000, &out->connect_rate);
   case OPT_INFLIGHT: return whole32("inflight", text, 1, 1000, &out->window);
+  case OPT_KEEP: out->keep = true; return 0;
+  case OPT_KEEP_LIMIT: return read_keep_limit(text, out);
+  case OPT_RESEND_AFTER: return number("resend-after", text, 0.1, 86400, &out->resend_after);
+  case OPT_LINGER: return number("linger", text, 0.1, 86400, &out->linger);
   case OPT_COUNT: return whole64("count", text, 1, &out->count);
   case OPT_DURATION: return number("duration", text, 0.001, 1e9, &out->duration);
   case OPT_STATUS: out->status = text; return 0;
@@ -276,6 +309,9 @@ static int check_together(const struct options *options) {
   if (options->truth != NULL && options->scenario == NULL) {
     return complain("--truth needs --scenario");
   }
+  if (!options->keep && (options->keep_limits.reports > 0 || options->resend_after > 0 || options->linger > 0)) {
+    return complain("--keep-limit, --resend-after and --linger need --keep");
+  }
   bool complete = options->port != 0 && options->ca != NULL && options->certificates != NULL;
   if (options->task == TASK_RUN && !complete) {
     return complain("--broker, --ca and --certs are needed");
@@ -319,5 +355,11 @@ int options_read(int argc, char **argv, struct options *out) {
     fprintf(stderr, "vedette-sim: `%s` is not an option; see --help\n", argv[optind]);
     return -1;
   }
-  return check_together(out);
+  int rc = check_together(out);
+  if (out->keep_limits.reports == 0) {
+    out->keep_limits = (struct keep_limits){.reports = 1000, .bytes = 1000000};
+  }
+  out->resend_after = out->resend_after > 0 ? out->resend_after : 30;
+  out->linger = out->linger > 0 ? out->linger : 60;
+  return rc;
 }

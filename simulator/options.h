@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "simulator/keep.h"
+
 enum options_task { TASK_RUN, TASK_LIST_CREDENTIALS, TASK_LIST_FIRMWARE, TASK_CHECK, TASK_EXIT };
 
 // Strings point into argv, but for `host`.
@@ -39,6 +41,10 @@ struct options {
   double connect_rate; // new connections a second
   uint32_t window;     // unacknowledged reports a device
   uint16_t keepalive;  // seconds
+  bool keep;
+  struct keep_limits keep_limits; // a device
+  double resend_after;            // seconds
+  double linger;                  // seconds
   bool verbose;
 };
 

@@ -110,16 +110,28 @@ static int publish(struct device *device, const char *topic, const uint8_t *byte
   return 0;
 }
 
+// The same for a report that is kept: it goes out when there is room.
+static int keep(struct device *device, const uint8_t *bytes, size_t size) {
+  if (bytes == NULL || keeper_add(device, bytes, size) != 0) {
+    device->sim->counters.skipped++;
+    return -1;
+  }
+  device->sim->counters.published++;
+  keeper_pump(device);
+  return 0;
+}
+
 // Publishes the draft as the device's next report: the sequence goes up whether it arrives or not.
 static int publish_draft(struct device *device) {
   char topic[REPORT_TOPIC];
   size_t size = 0;
   bool good = shape_report(device, device->sim->draft);
+  keeper_prepare(device, device->sim->draft);
   const uint8_t *bytes = draft_pack(device->sim->draft, &size);
   const struct fault_run *duplicate = fault_of(device, FAULT_DUPLICATE);
   report_topic(device->member->credential, "report", topic);
   device->sequence++;
-  if (publish(device, topic, bytes, size, good) != 0) {
+  if ((device->keep != NULL ? keep(device, bytes, size) : publish(device, topic, bytes, size, good)) != 0) {
     device->sequence--;
     return -1;
   }
@@ -159,11 +171,16 @@ static void send_extras(struct device *device) {
     for (uint32_t number = 0; sim_may_report(device->sim); number++) {
       char topic[REPORT_TOPIC];
       size_t size = 0;
+      uint64_t before = device->sequence;
       const uint8_t *bytes = shape_extra(run, number, topic, &size);
       if (bytes == NULL) {
         break;
       }
-      publish(device, topic, bytes, size, false);
+      if (device->keep != NULL && device->sequence > before) { // refused or not: what has a number is kept
+        keep(device, bytes, size);
+      } else {
+        publish(device, topic, bytes, size, false);
+      }
     }
     run->reports++;
   }

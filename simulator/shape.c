@@ -182,8 +182,12 @@ static const uint8_t *wrong_identity(struct fault_run *run, char *topic, size_t 
   } else if (run->fault->with.how == IDENTITY_CHILD) {
     draft_report(draft)->child = name;
   }
+  if (run->fault->with.how == IDENTITY_TOPIC) {
+    return draft_pack(draft, size);
+  }
+  keeper_prepare(device, draft);
   const uint8_t *bytes = draft_pack(draft, size);
-  if (run->fault->with.how != IDENTITY_TOPIC && link_has_room(device->link)) {
+  if (device->keep != NULL || link_has_room(device->link)) {
     device->sequence++;
   }
   return bytes;

@@ -138,16 +138,28 @@ static void tell_losses(struct sim *sim) {
   }
 }
 
+// Begins to wait for what is still under way.
+static void drain(struct sim *sim) {
+  if (!sim->draining) {
+    sim->draining = true;
+    sim_timer(sim->stop_timer, sim->options->keep ? sim->options->linger : drain_limit);
+  }
+}
+
+static const char *end_reason(const struct sim *sim) {
+  return sim->options->count > 0 && sim->counters.published >= sim->options->count ? "count reached" : "duration over";
+}
+
 static void check_end(struct sim *sim, double now) {
   const struct counters *c = &sim->counters;
-  if (sim->options->count > 0 && c->published >= sim->options->count && !sim->draining) {
-    sim->draining = true;
-    sim_timer(sim->stop_timer, drain_limit);
+  bool keep = sim->options->keep;
+  bool over = sim->options->duration > 0 && now - sim->started >= sim->options->duration - sweep_slack;
+  if ((sim->options->count > 0 && c->published >= sim->options->count) || (over && keep)) {
+    drain(sim);
   }
-  if (sim->draining && c->acknowledged + c->forgotten >= c->published) {
-    stop(sim, "count reached");
-  } else if (sim->options->duration > 0 && now - sim->started >= sim->options->duration - sweep_slack) {
-    stop(sim, "duration over");
+  bool settled = keep ? c->kept == 0 : c->acknowledged + c->forgotten >= c->published;
+  if ((sim->draining && settled) || (over && !keep)) {
+    stop(sim, end_reason(sim));
   }
 }
 
@@ -159,6 +171,7 @@ static void on_sweep(evutil_socket_t socket, short what, void *arg) {
   double now = sim_monotonic();
   for (size_t i = 0; i < sim->device_count; i++) {
     link_sweep(sim->devices[i].link, now);
+    keeper_sweep(&sim->devices[i], now);
   }
   tell_losses(sim);
   if (sim->options->status != NULL && status_write(sim, sim->options->status) != 0) {
@@ -178,9 +191,11 @@ static void on_stop_timer(evutil_socket_t socket, short what, void *arg) {
   (void)what;
   struct sim *sim = arg;
   if (!sim->stopping) {
-    log_warn("not all reports were acknowledged in time", "published=%llu acknowledged=%llu",
-             (unsigned long long)sim->counters.published, (unsigned long long)sim->counters.acknowledged);
-    stop(sim, "count reached");
+    if (!sim->options->keep) { // otherwise the end tells
+      log_warn("not all reports were acknowledged in time", "published=%llu acknowledged=%llu",
+               (unsigned long long)sim->counters.published, (unsigned long long)sim->counters.acknowledged);
+    }
+    stop(sim, end_reason(sim));
     return;
   }
   log_warn("not all devices could say goodbye", "left=%zu", sim->device_count - sim->gone);
@@ -194,6 +209,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
     event_base_loopbreak(sim->base); // the second one does not wait
     return;
   }
+  sim->interrupted = true;
   stop(sim, number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
@@ -360,6 +376,7 @@ int run_simulation(const struct run_settings *settings) {
     log_info("simulation ended", "published=%llu acknowledged=%llu skipped=%llu lost=%llu",
              (unsigned long long)sim.counters.published, (unsigned long long)sim.counters.acknowledged,
              (unsigned long long)sim.counters.skipped, (unsigned long long)sim.counters.lost);
+    code = keeper_tell(&sim) ? code : 1;
   } else {
     fprintf(stderr, "vedette-sim: %s\n", error);
   }

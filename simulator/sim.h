@@ -1,4 +1,5 @@
-// Insides of a running simulation, shared by sim.c, device.c, report.c, replay.c and fault.c only. One thread owns all of it.
+// Insides of a running simulation, shared by sim.c, device.c, report.c, keeper.c, replay.c and fault.c only. One thread owns all
+// of it.
 #ifndef VEDETTE_SIMULATOR_SIM_H
 #define VEDETTE_SIMULATOR_SIM_H
 
@@ -11,6 +12,7 @@
 
 #include "simulator/draft.h"
 #include "simulator/fleet.h"
+#include "simulator/keep.h"
 #include "simulator/link.h"
 #include "simulator/options.h"
 #include "simulator/plan.h"
@@ -20,6 +22,7 @@
 #include "simulator/truth.h"
 
 enum { DEVICE_FAULTS = 8 }; // at one time on one device
+enum { REASONS = 16 };      // of a refusal; the last one is for any that is not known here
 
 enum device_state {
   DEVICE_DOWN,    // has no connection and wants none now
@@ -62,7 +65,12 @@ struct device {
   size_t active_count;
   size_t row;          // replay: next row
   double replay_start; // replay: monotonic seconds of row 0; negative: not begun
+  double replay_ended; // replay: monotonic seconds; 0: not yet
   int64_t replay_time; // replay: wall clock of row 0
+  struct keep *keep;   // NULL: without --keep
+  double quiet_since;  // monotonic seconds: since then nothing of what is kept was confirmed
+  double quiet_limit;  // seconds; after them all is sent again, and the next limit is twice as long
+  double resend_wait;
 };
 
 enum run_state { RUN_PENDING, RUN_DUE, RUN_ACTIVE, RUN_DONE };
@@ -81,15 +89,23 @@ struct fault_run {
 };
 
 struct counters {
-  uint64_t published; // messages on report topics
+  uint64_t published; // messages on report topics; without those sent again, with those that --keep has still to send
   uint64_t acknowledged;
-  uint64_t forgotten; // unacknowledged when their device lost its memory
+  uint64_t forgotten; // unacknowledged when their device lost its memory; with --keep: not confirmed
   uint64_t skipped;   // left out: window full, or a recorded row too late
   uint64_t connects;
   uint64_t lost;      // connections that broke
   uint64_t failed;    // connection attempts that failed
   uint32_t connected; // now
   uint32_t faults;    // active now
+  // With --keep. Reports made = kept + stored + dropped + forgotten.
+  uint64_t kept;             // now
+  uint64_t stored;           // covered by a notice: stored up to …
+  uint64_t dropped;          // not confirmed, and no room for them any more
+  uint64_t resent;           // publishes of what had been published before
+  uint64_t notices;          // all, the next three included
+  uint64_t bad_notices;      // that do not decode or make no sense
+  uint64_t refused[REASONS]; // by reason
 };
 
 struct sim {
@@ -121,8 +137,9 @@ struct sim {
   size_t load_next;   // --rate: device whose turn it is
   uint64_t boot;
   bool scenario_running;
-  bool draining; // --count is reached
+  bool draining; // --count is reached, or with --keep --duration is over
   bool stopping;
+  bool interrupted;   // by a signal
   uint64_t lost_told; // for the log
   uint64_t failed_told;
   char failure[LINK_ERROR]; // the last one
@@ -167,6 +184,29 @@ int report_connectivity(struct device *device, int state, const char *reason, in
 size_t report_will(const struct device *device, uint8_t *out);
 enum { REPORT_TOPIC = 192 };
 void report_topic(const char *credential, const char *leaf, char *out); // REPORT_TOPIC bytes
+
+// keeper.c ------------------------------------------------------------------------------------------------------------
+// All of it does nothing, and keeper_count is 0, without --keep.
+// Makes room for the draft, and says in it what is kept.
+void keeper_prepare(struct device *device, struct draft *draft);
+// Keeps a report that was made just now; keeper_pump publishes what the connection has room for. 0, or -1: out of memory.
+int keeper_add(struct device *device, const uint8_t *bytes, size_t size);
+void keeper_pump(struct device *device);
+// Online: asks for notices and sends all that is kept again.
+void keeper_online(struct device *device);
+// What the broker acknowledged of it. True if it had not before.
+bool keeper_acknowledged(struct device *device, uint64_t sequence);
+// A message came on the notice topic.
+void keeper_notice(struct device *device, const uint8_t *bytes, size_t size);
+// Sends all again when nothing was confirmed for long. `now`: monotonic seconds.
+void keeper_sweep(struct device *device, double now);
+// The device loses its memory.
+void keeper_forget(struct device *device);
+size_t keeper_count(const struct device *device);
+// Logs at the end what became of what was kept. False when some should have been confirmed and was not.
+bool keeper_tell(const struct sim *sim);
+// Name of a reason, for status and log: small letters.
+void keeper_reason(size_t reason, char *out, size_t size);
 
 // replay.c ------------------------------------------------------------------------------------------------------------
 // Sends the rows that are due and returns seconds until the next; negative at the end of the recording.

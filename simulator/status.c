@@ -21,6 +21,25 @@ static void write_faults(const struct sim *sim, FILE *file) {
   }
 }
 
+static void write_kept(const struct sim *sim, FILE *file) {
+  const struct counters *c = &sim->counters;
+  unsigned long long bad = c->bad_notices + link_missed(sim->links);
+  bool first = true;
+  fprintf(file, "\"kept\":{\"now\":%llu,\"stored\":%llu,\"dropped\":%llu,\"resent\":%llu,\"notices\":%llu,\"bad_notices\":%llu,",
+          (unsigned long long)c->kept, (unsigned long long)c->stored, (unsigned long long)c->dropped,
+          (unsigned long long)c->resent, (unsigned long long)c->notices, bad);
+  fputs("\"refused\":{", file);
+  for (size_t i = 0; i < REASONS; i++) {
+    char reason[32];
+    keeper_reason(i, reason, sizeof reason);
+    if (c->refused[i] > 0) {
+      fprintf(file, "%s\"%s\":%llu", first ? "" : ",", reason, (unsigned long long)c->refused[i]);
+      first = false;
+    }
+  }
+  fputs("}},", file);
+}
+
 static void write_counters(const struct sim *sim, FILE *file) {
   const struct counters *c = &sim->counters;
   char now[32];
@@ -32,6 +51,9 @@ static void write_counters(const struct sim *sim, FILE *file) {
   fprintf(file, "\"connects\":%llu,\"connections_lost\":%llu,\"connects_failed\":%llu,\"scenario_running\":%s,",
           (unsigned long long)c->connects, (unsigned long long)c->lost, (unsigned long long)c->failed,
           sim->scenario_running ? "true" : "false");
+  if (sim->options->keep) {
+    write_kept(sim, file);
+  }
   fprintf(file, "\"faults_active\":%u,\"faults\":[", c->faults);
   write_faults(sim, file);
   fputs("]}\n", file);
