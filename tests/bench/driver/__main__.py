@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -31,6 +32,7 @@ Parts (all, unless some are named; what a part is compared with is measured too)
   null                   a Paho client that only counts, on Mosquitto, saturated by 200 simulated devices
   offered, half          vedette-ingest on Mosquitto at 0.7 and at 0.5 of that
   saturated              vedette-ingest on Mosquitto, saturated
+  connections            many devices at one time (--connections), and a restart of the broker under them; up to 10 minutes
   callgrind, callgrind64 instructions a report
 Nothing else should run on the machine meanwhile; a part that others disturb is measured again. Everything stops by itself and leaves nothing behind."""
 
@@ -47,6 +49,7 @@ def parse() -> argparse.Namespace:
     made.add_argument("names", nargs="*", metavar="NAME", help="parts to measure (default all)")
     made.add_argument("--quick", action="store_true", help="one short round: shows that everything works, its figures mean little")
     made.add_argument("--rounds", type=int, metavar="N", help="rounds, of which medians are taken (default 3)")
+    made.add_argument("--connections", type=int, metavar="N", help="devices of the part connections (default 15000, with --quick 300)")
     made.add_argument("--json", action="store_true", help="print everything as JSON instead of the table")
     made.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     made.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
@@ -56,6 +59,8 @@ def parse() -> argparse.Namespace:
         made.error(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}")
     if given.rounds is not None and not 1 <= given.rounds <= 20:
         made.error("--rounds takes 1 to 20")
+    if given.connections is not None and not 2 <= given.connections <= 99_999:
+        made.error("--connections takes 2 to 99999")
     given.rounds = given.rounds or (1 if given.quick else 3)
     return given
 
@@ -97,7 +102,8 @@ def measure(given: argparse.Namespace) -> int:
     names, results = chosen(given.names), Results()
     skipped: dict[str, str] = {}
     disturbed: list[str] = []
-    lab = Lab(ROOT, given.build.resolve(), QUICK if given.quick else FULL)
+    scale = QUICK if given.quick else FULL
+    lab = Lab(ROOT, given.build.resolve(), dataclasses.replace(scale, connections=given.connections or scale.connections))
     about = machine.describe(ROOT, lab.folder)
     try:
         say("a private stack …")
@@ -138,14 +144,21 @@ def one_round(lab: Lab, names: list[str], results: Results, number: int, given: 
         cores = math.inf
         for _ in range(1 if given.quick or name in ONCE else MOST_TRIES):
             figures, cores = one_part(lab, PARTS[name], results, given.quick)
-            shown = f"{figures['per_s']:,.0f}/s" if "per_s" in figures else f"{figures['all']:,.0f} instructions"
-            say(f"round {number + 1} of {given.rounds}: {name} {shown}; others used {cores:.2f} cores")
+            say(f"round {number + 1} of {given.rounds}: {name} {shown(figures)}; others used {cores:.2f} cores")
             if cores < QUIET:
                 break
         results.add(name, figures)
         if cores >= QUIET and name not in ONCE:
             disturbed.append(f"{name} in round {number + 1} ({cores:.2f} cores)")
     return disturbed
+
+
+def shown(figures: dict[str, float]) -> str:
+    """The one that says most."""
+    for name, unit in (("per_s", "/s"), ("all", " instructions"), ("kib", " KiB a connection")):
+        if name in figures:
+            return f"{figures[name]:,.0f}{unit}"
+    return "done"
 
 
 def one_part(lab: Lab, part: Part, results: Results, quick: bool) -> tuple[dict[str, float], float]:

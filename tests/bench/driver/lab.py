@@ -44,10 +44,12 @@ class Scale:
     warm: int           # before the clock starts
     settle_s: int       # before the clock starts, with the simulator
     seconds: int        # with the simulator
+    connections: int    # devices at one time
+    cadence_s: float    # of their reports
 
 
-FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10)
-QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3)
+FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20)
+QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import broker, firehose, instructions, peers
+from . import broker, connections, firehose, instructions, peers
 from .lab import Lab
 from .results import Results, Row
 
@@ -39,10 +39,11 @@ PARTS: dict[str, Part] = {
     "offered": _offered(OF_NULL_OFFERED),
     "half": _offered(HALF),
     "saturated": lambda lab, results: broker.ingest_at(lab, results.rounds["null"][-1]["asked_per_s"]),
+    "connections": lambda lab, _: connections.connections(lab),
     "callgrind": lambda lab, _: instructions.callgrind(lab),
     "callgrind64": lambda lab, _: instructions.callgrind(lab, 64),
 }
-ONCE = {"callgrind", "callgrind64"}  # the same every time
+ONCE = {"connections", "callgrind", "callgrind64"}  # the same every time, or long
 NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "ingest": "paho", "ingest64": "paho64"}
 
 
@@ -56,7 +57,7 @@ def _ratio(value: float | None, to: str) -> str:
 
 def rows(results: Results) -> list[Row]:
     """The table."""
-    makers = (_paho, _ingest, _copy, _peers, _null, _offered_rows, _instructions)
+    makers = (_paho, _ingest, _copy, _peers, _null, _offered_rows, connections.connection_rows, _instructions)
     return [row for maker in makers for row in maker(results)]
 
 
