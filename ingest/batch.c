@@ -7,6 +7,7 @@
 
 enum {
   REGION_LIMIT = 64 * 1024 * 1024,   // bytes of decoded messages a batch may hold
+  LETTERS_LIMIT = 8 * 1024 * 1024,   // bytes of rejected payload after which a batch takes no more records
   SCRATCH_LIMIT = 160 * 1024 * 1024, // … and of their rows: a sample takes 88 bytes or more decoded, and at most 150 as a row
 };
 
@@ -48,9 +49,14 @@ void batch_reset(struct batch *batch, uint64_t first) {
   region_reset(batch->scratch);
   batch->count = 0;
   batch->minute_count = 0;
+  batch->letter_bytes = 0;
   batch->rows = NULL;
   batch->row_count = 0;
   batch->first = batch->next = first;
+}
+
+bool message_historical(const struct message *message) {
+  return message->report->historical || (message->record.flags & RECORD_REPLAY) != 0;
 }
 
 void message_reject(struct message *message, Vedette__V1__Reason reason, const char *detail) {
@@ -65,6 +71,7 @@ static void admit(struct batch *batch, struct directory *directory, struct messa
   topic_parse(message->record.topic, message->record.topic_length, &credential, &length);
   message->publisher = directory_find(directory, credential, length);
   message->device = message->publisher;
+  message->letters = message->publisher != NULL ? &message->publisher->letters : directory_strangers(directory);
   if (message->publisher == NULL) {
     message_reject(message, VEDETTE__V1__REASON__REASON_UNKNOWN_DEVICE,
                    region_printf(batch->region, "%.*s is not registered", (int)length, credential));
@@ -99,14 +106,15 @@ static void admit(struct batch *batch, struct directory *directory, struct messa
 static struct verdict check_times(struct batch *batch, const struct message *message) {
   const Vedette__V1__Report *report = message->report;
   int64_t received = message->record.received;
-  bool bad = time_marks(report->time, received, report->historical, batch->keep_us) < 0;
+  bool historical = message_historical(message);
+  bool bad = time_marks(report->time, received, historical, batch->keep_us) < 0;
   for (size_t i = 0; !bad && i < report->n_samples; i++) {
     int64_t own = report->samples[i]->time;
-    bad = own != 0 && time_marks(own, received, report->historical, batch->keep_us) < 0;
+    bad = own != 0 && time_marks(own, received, historical, batch->keep_us) < 0;
   }
   for (size_t i = 0; !bad && i < report->n_events; i++) {
     int64_t own = report->events[i]->time;
-    bad = own != 0 && time_marks(own, received, report->historical, batch->keep_us) < 0;
+    bad = own != 0 && time_marks(own, received, historical, batch->keep_us) < 0;
   }
   if (!bad) {
     return (struct verdict){0};
@@ -144,14 +152,15 @@ static void decode(struct batch *batch, struct message *message) {
 
 static bool looks_repeated(const struct message *message) {
   const struct device *publisher = message->publisher;
-  return (message->record.flags & RECORD_DUP) || (publisher->boot == message->boot && message->sequence <= publisher->sequence);
+  return (message->record.flags & (RECORD_DUP | RECORD_REPLAY)) ||
+         (publisher->boot == message->boot && message->sequence <= publisher->sequence);
 }
 
 static bool is_urgent(const struct message *message) {
   return message->kind == TOPIC_CONNECTIVITY || message->report->n_events > 0;
 }
 
-// Takes the message's tokens, or sheds it. A record that is read again was charged before.
+// Takes the message's tokens, or sheds it. A record that is read again was charged before; a replay is the operator's doing.
 static void charge(struct batch *batch, struct message *message) {
   struct device *device = message->device;
   struct device *publisher = message->publisher;
@@ -159,7 +168,7 @@ static void charge(struct batch *batch, struct message *message) {
   int64_t time = message->report != NULL ? message->report->time : 0;
   bool relayed = publisher != device;
   bool urgent = is_urgent(message);
-  if (message->record.number < publisher->charged) {
+  if (message->record.number < publisher->charged || (message->record.flags & RECORD_REPLAY)) {
     return;
   }
   publisher->charged = message->record.number + 1;
@@ -207,7 +216,8 @@ struct minute *batch_minute(struct batch *batch, int64_t received) {
 }
 
 bool batch_add(struct batch *batch, struct directory *directory, const struct record *record) {
-  if (batch->count == batch->room || region_used(batch->region) > REGION_LIMIT - 2 * DECODE_BUDGET) {
+  if (batch->count == batch->room || region_used(batch->region) > REGION_LIMIT - 2 * DECODE_BUDGET ||
+      batch->letter_bytes >= LETTERS_LIMIT) {
     return false;
   }
   struct minute *minute = batch_minute(batch, record->received);
@@ -222,6 +232,7 @@ bool batch_add(struct batch *batch, struct directory *directory, const struct re
   message->kind = topic_parse(record->topic, record->topic_length, &credential, &length);
   decode(batch, message);
   judge(batch, directory, message);
+  batch->letter_bytes += message->outcome == OUTCOME_REJECTED ? record->payload_length : 0;
   batch->next = record->number + 1;
   return true;
 }
@@ -287,8 +298,8 @@ void batch_remember(struct batch *batch) {
   for (size_t i = 0; i < batch->count; i++) {
     const struct message *message = &batch->messages[i];
     struct device *publisher = message->publisher;
-    if (message->outcome != OUTCOME_STORED || message->report == NULL) {
-      continue;
+    if (message->outcome != OUTCOME_STORED || message->report == NULL || (message->record.flags & RECORD_REPLAY)) {
+      continue; // a replay says nothing about where the publisher is now
     }
     if (publisher->boot != message->boot || message->sequence > publisher->sequence) {
       publisher->boot = message->boot;

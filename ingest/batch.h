@@ -16,7 +16,7 @@
 #include "storage/copy.h"
 
 enum outcome { OUTCOME_STORED, OUTCOME_DUPLICATE, OUTCOME_REJECTED, OUTCOME_SHED };
-enum letter { LETTER_OPEN, LETTER_KEPT, LETTER_DROPPED };
+enum letter { LETTER_OPEN, LETTER_WHOLE, LETTER_PART, LETTER_DROPPED };
 
 struct message {
   struct record record; // points into the journal
@@ -31,8 +31,9 @@ struct message {
   int64_t boot;      // 0: not readable
   uint64_t sequence; // a report's sequence or a connectivity message's connection
   int64_t digest;
-  enum letter letter; // of a rejected one
-  bool repeat;        // looks like one: redelivered, or not above the publisher's highest sequence
+  enum letter letter;           // of a rejected one
+  struct letters_kept *letters; // where its dead letter counts
+  bool repeat;                  // looks like one: redelivered, or not above the publisher's highest sequence
 };
 
 // One row of store.report: the samples of a message that share a time.
@@ -69,6 +70,7 @@ struct batch {
   size_t minute_count;
   int64_t keep_us;                  // how old a report may be
   struct allowance device, gateway; // how much each may send
+  uint64_t letter_bytes;            // payload of rejected messages
   struct copy reports, traffic, events, firmware, connectivity, letters;
 };
 
@@ -90,6 +92,9 @@ bool batch_add(struct batch *batch, struct directory *directory, const struct re
 // Decides again about messages of unknown devices, after the directory was refreshed. batch_unknown counts them.
 void batch_readmit(struct batch *batch, struct directory *directory);
 size_t batch_unknown(const struct batch *batch);
+
+// What a report says is of the past: it says so, or it comes from a replay. Neither is news.
+bool message_historical(const struct message *message);
 
 // Rejects a message in hindsight.
 void message_reject(struct message *message, Vedette__V1__Reason reason, const char *detail);

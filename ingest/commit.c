@@ -16,7 +16,7 @@ static bool clocks_measure(struct clocks *clocks, const struct batch *batch) {
     const struct message *message = &batch->messages[i];
     struct device *device = message->device;
     const Vedette__V1__Report *report = message->report;
-    bool tells = message->outcome == OUTCOME_STORED && report != NULL && report->time > 0 && !report->historical &&
+    bool tells = message->outcome == OUTCOME_STORED && report != NULL && report->time > 0 && !message_historical(message) &&
                  device == message->publisher;
     if (tells && clock_offset_observe(&device->clock, message->record.received, report->time)) {
       list_int(clocks->devices, device->id);

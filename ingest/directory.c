@@ -7,6 +7,7 @@ struct directory {
   struct device *by_credential;
   struct device *by_id;
   struct model *models;
+  struct letters_kept strangers;
 };
 
 struct directory *directory_new(void) {
@@ -38,6 +39,7 @@ void directory_clear(struct directory *directory) {
   struct device *next_device;
   struct model *model;
   struct model *next_model;
+  directory->strangers = (struct letters_kept){0};
   HASH_CLEAR(by_credential, directory->by_credential);
   HASH_ITER(by_id, directory->by_id, device, next_device) {
     HASH_DELETE(by_id, directory->by_id, device);
@@ -66,6 +68,10 @@ struct device *directory_find_id(struct directory *directory, int32_t id) {
   struct device *device = NULL;
   HASH_FIND(by_id, directory->by_id, &id, sizeof id, device);
   return device;
+}
+
+struct letters_kept *directory_strangers(struct directory *directory) {
+  return &directory->strangers;
 }
 
 size_t directory_count(const struct directory *directory) {

@@ -32,6 +32,13 @@ struct metric_set {
   int16_t number; // -1: refused, the device has too many
 };
 
+// Dead letters kept of one publisher (or of all strangers) on one day of receipt.
+struct letters_kept {
+  int64_t day; // since 1970-01-01
+  uint32_t count;
+  uint64_t bytes; // of payload
+};
+
 struct device {
   int32_t id;
   int32_t gateway; // who may speak for it; 0: nobody
@@ -45,9 +52,8 @@ struct device {
   struct bucket bucket; // for messages about it …
   struct bucket relay;  // … and for what it sends for its children
   struct clock_offset clock;
-  uint64_t charged;   // journal records below were charged to the buckets
-  int64_t letter_day; // day of receipt for which …
-  uint32_t letters;   // … so many dead letters were kept
+  uint64_t charged; // journal records below were charged to the buckets
+  struct letters_kept letters;
   UT_hash_handle by_credential, by_id;
 };
 
@@ -59,6 +65,7 @@ void directory_clear(struct directory *directory);
 
 struct device *directory_find(struct directory *directory, const char *credential, size_t length); // NULL: not registered
 struct device *directory_find_id(struct directory *directory, int32_t id);
+struct letters_kept *directory_strangers(struct directory *directory); // what is kept of those who are not registered
 size_t directory_count(const struct directory *directory);
 
 // Adds a device or changes what is known of it. A credential that moved to another device is taken from the old one.

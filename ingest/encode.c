@@ -4,12 +4,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistr.h>
 
 enum {
-  LETTERS_A_DAY = 1000,  // dead letters kept a device and day; more are counted only
-  LETTER_PAYLOAD = 4096, // bytes of a payload that a dead letter keeps
-  EXACT_DOUBLE = 53,     // integers beyond 2^53 are not exact as double
+  LETTERS_A_DAY = 1000,    // dead letters kept a device and day; more are counted only
+  STRANGERS_A_DAY = 10000, // … and of all who are not registered together
+  PART_PAYLOAD = 1024,     // bytes that are kept of a payload that is not kept whole
+  LETTER_TOPIC = 256,      // bytes of a topic that a dead letter keeps
+  DETAIL_LIMIT = 256,      // bytes
+  EXACT_DOUBLE = 53,       // integers beyond 2^53 are not exact as double
 };
+
+// Bytes of dead letters that are kept whole a device and day, and of all strangers together.
+static const uint64_t letter_bytes = UINT64_C(16) << 20;
+static const uint64_t stranger_bytes = UINT64_C(64) << 20;
 
 static bool is_inexact(const Vedette__V1__Sample *sample) {
   const int64_t most = INT64_C(1) << EXACT_DOUBLE;
@@ -150,7 +158,7 @@ static void encode_event(struct batch *batch, const struct message *message, siz
   const Vedette__V1__Event *event = message->report->events[place];
   struct copy *out = &batch->events;
   int64_t time = event->time ? event->time : message->report->time;
-  int marks = time_marks(time, message->record.received, message->report->historical, batch->keep_us);
+  int marks = time_marks(time, message->record.received, message_historical(message), batch->keep_us);
   copy_row(out, 13);
   encode_key(out, message, time, true, key);
   copy_int16(out, (int16_t)place);
@@ -169,7 +177,8 @@ static void encode_firmware(struct batch *batch, const struct message *message, 
   const Vedette__V1__Firmware *firmware = message->report->firmware;
   struct copy *out = &batch->firmware;
   int verification = (int)firmware->boot_verification;
-  copy_row(out, 10);
+  int marks = time_marks(message->report->time, message->record.received, message_historical(message), batch->keep_us);
+  copy_row(out, 11);
   encode_key(out, message, message->report->time, true, key);
   copy_int16(out, (int16_t)(verification >= 0 && verification <= 2 ? verification : 0));
   copy_text(out, firmware->version, strlen(firmware->version));
@@ -178,6 +187,7 @@ static void encode_firmware(struct batch *batch, const struct message *message, 
   } else {
     copy_null(out);
   }
+  copy_int16(out, (int16_t)(marks < 0 ? 0 : marks));
 }
 
 static void encode_connectivity(struct batch *batch, const struct message *message, int64_t key) {
@@ -200,29 +210,26 @@ static void encode_connectivity(struct batch *batch, const struct message *messa
     copy_null(out);
   }
   copy_int64(out, key);
-  copy_bool(out, message->record.flags & RECORD_RETAINED);
+  copy_bool(out, message->record.flags & (RECORD_RETAINED | RECORD_REPLAY)); // neither says when
   copy_text(out, c->reason, strlen(c->reason));
 }
 
-// True if the message's dead letter is within what is kept a device and day; decided once, however often the batch is tried.
-static bool letter_kept(struct message *message) {
-  struct device *publisher = message->publisher;
-  int64_t day = message->record.received / INT64_C(86400000000);
-  if (publisher == NULL || message->letter != LETTER_OPEN) {
-    return publisher == NULL ||
-           message->letter == LETTER_KEPT; // strangers are bounded by the broker, which asks for our certificates
+// Text that a peer had a hand in: columns take neither NUL nor broken UTF-8, people no control characters.
+static bool is_clean(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+      return false;
+    }
   }
-  if (publisher->letter_day != day) {
-    publisher->letter_day = day;
-    publisher->letters = 0;
-  }
-  message->letter = publisher->letters++ < LETTERS_A_DAY ? LETTER_KEPT : LETTER_DROPPED;
-  return message->letter == LETTER_KEPT;
+  return u8_check((const uint8_t *)text, length) == NULL;
 }
 
-// Text that a peer had a hand in: columns take neither NUL nor broken UTF-8, people no control characters.
-static void copy_clean(struct copy *out, const char *text, size_t length) {
+static void copy_clean(struct copy *out, const char *text, size_t length, size_t limit) {
   char clean[256];
+  if (length <= limit && is_clean(text, length)) {
+    copy_text(out, text, length);
+    return;
+  }
   length = length < sizeof clean ? length : sizeof clean;
   for (size_t i = 0; i < length; i++) {
     unsigned char c = (unsigned char)text[i];
@@ -231,13 +238,42 @@ static void copy_clean(struct copy *out, const char *text, size_t length) {
   copy_text(out, clean, length);
 }
 
+// How much of a rejected message is kept; decided once, however often the batch is tried.
+static enum letter letter_kept(struct message *message) {
+  const struct record *record = &message->record;
+  struct letters_kept *kept = message->letters;
+  const bool stranger = message->publisher == NULL;
+  const int64_t day = record->received / INT64_C(86400000000);
+  bool whole = record->payload_length <= MESSAGE_LIMIT && record->topic_length <= LETTER_TOPIC &&
+               is_clean(record->topic, record->topic_length);
+  if (message->letter != LETTER_OPEN) {
+    return message->letter;
+  }
+  if (record->flags & RECORD_REPLAY) { // was kept before: nothing of it may get lost by asking for a replay
+    return message->letter = whole ? LETTER_WHOLE : LETTER_PART;
+  }
+  if (kept->day != day) {
+    *kept = (struct letters_kept){.day = day};
+  }
+  if (kept->count >= (stranger ? STRANGERS_A_DAY : LETTERS_A_DAY)) {
+    return message->letter = LETTER_DROPPED;
+  }
+  whole = whole && kept->bytes + record->payload_length <= (stranger ? stranger_bytes : letter_bytes);
+  kept->count++;
+  kept->bytes += whole ? record->payload_length : 0;
+  return message->letter = whole ? LETTER_WHOLE : LETTER_PART;
+}
+
+// In the order of the columns that intake.c names.
 static void encode_letter(struct batch *batch, struct message *message, int64_t key) {
   const struct record *record = &message->record;
   struct copy *out = &batch->letters;
-  if (!letter_kept(message)) {
+  const enum letter kept = letter_kept(message);
+  if (kept == LETTER_DROPPED) {
     return;
   }
-  copy_row(out, 11);
+  bool part = kept == LETTER_PART && record->payload_length > PART_PAYLOAD;
+  copy_row(out, 13);
   copy_int32(out, message->publisher ? message->publisher->id : 0);
   copy_int64(out, key);
   copy_int64(out, (int64_t)record->number);
@@ -251,10 +287,11 @@ static void encode_letter(struct batch *batch, struct message *message, int64_t 
     copy_null(out);
   }
   copy_int32(out, (int32_t)record->payload_length);
-  copy_clean(out, record->topic, record->topic_length);
-  copy_clean(out, message->verdict.detail, strlen(message->verdict.detail));
-  copy_text(out, (const char *)record->payload,
-            record->payload_length < LETTER_PAYLOAD ? record->payload_length : LETTER_PAYLOAD);
+  copy_clean(out, record->topic, record->topic_length, LETTER_TOPIC);
+  copy_clean(out, message->verdict.detail, strlen(message->verdict.detail), DETAIL_LIMIT);
+  copy_text(out, (const char *)record->payload, part ? PART_PAYLOAD : record->payload_length);
+  copy_bool(out, kept == LETTER_WHOLE);
+  copy_int16(out, record->flags & RECORD_REPLAY ? MARK_HISTORICAL : 0);
 }
 
 // Tests build ingest with one of three faults, once in VEDETTE_FAULT_EVERY calls, to see that `vedette ledger --check` finds

@@ -131,6 +131,8 @@ static void write_metrics(struct evbuffer *out, void *arg) {
               (double)stats.shed);
   http_metric(out, "vedette_ingest_batches_total", "counter", "Batches committed.", "", (double)stats.batches);
   http_metric(out, "vedette_ingest_batch_retries_total", "counter", "Batches tried again.", "", (double)stats.retries);
+  http_metric(out, "vedette_ingest_replayed_total", "counter", "Dead letters handed back to the journal.", "",
+              (double)stats.replayed);
   http_metric(out, "vedette_ingest_notices_total", "counter", "Notices sent to devices.", "", (double)stats.notices.sent);
   http_metric(out, "vedette_ingest_notices_withheld_total", "counter", "Notices not sent: over the limit, or the broker is away.",
               "", (double)stats.notices.withheld);

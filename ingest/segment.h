@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum { SEGMENT_HEADER = 64, RECORD_HEADER = 32, JOURNAL_ID = 16 };
-enum { RECORD_DUP = 1, RECORD_RETAINED = 2 };
+enum { RECORD_DUP = 1, RECORD_RETAINED = 2, RECORD_REPLAY = 4 }; // REPLAY: a dead letter that was handed back
 
 // A record as it lies in the mapping; pointers are valid while the segment is mapped. The payload has no terminator.
 struct record {

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "ingest/commit.h"
 #include "ingest/notices.h"
+#include "ingest/replay.h"
 #include "ingest/resolve.h"
 #include "storage/intake.h"
 
@@ -32,7 +33,21 @@ enum {
 static const int64_t housekeep_us = 3600 * INT64_C(1000000);
 static const int64_t housekeep_again_us = 60 * INT64_C(1000000);
 
-enum phase { CLOSED, OPENING, LOST_RECORDS, IDLE, HOUSEKEEPING, REFRESHING, METRICS, DECLARE, SETS, PROBE, COMMIT, WAITING };
+enum phase {
+  CLOSED,
+  OPENING,
+  LOST_RECORDS,
+  IDLE,
+  HOUSEKEEPING,
+  REFRESHING,
+  REPLAYING,
+  METRICS,
+  DECLARE,
+  SETS,
+  PROBE,
+  COMMIT,
+  WAITING
+};
 
 // How far a publisher's boot is stored, for a notice.
 struct stored {
@@ -59,6 +74,7 @@ struct writer {
   struct stored *stored;
   size_t stored_count, stored_room;
   struct notices *notices;
+  struct replay *replay;
   size_t most;    // records in the next batch: halved while a row is being hunted that the store refuses
   bool probe_all; // the store met a repeat: ask it about every row
   bool draining;
@@ -95,6 +111,16 @@ static void take_device(int32_t id, const char *credential, int32_t model, int32
   struct writer *writer = arg;
   if (directory_put(writer->directory, id, credential, model, gateway, active) == NULL) {
     log_error("out of memory for the registry", "device=%" PRId32, id);
+  }
+}
+
+static void take_kept(int32_t id, int64_t letters, int64_t bytes, void *arg) {
+  struct writer *writer = arg;
+  struct device *device = directory_find_id(writer->directory, id);
+  if (id == 0 || device != NULL) {
+    struct letters_kept *kept = device != NULL ? &device->letters : directory_strangers(writer->directory);
+    *kept = (struct letters_kept){
+        .day = clock_wall_us() / INT64_C(86400000000), .count = (uint32_t)letters, .bytes = (uint64_t)bytes};
   }
 }
 
@@ -212,7 +238,8 @@ static void tell(struct writer *writer) {
   const struct batch *batch = &writer->batch;
   for (size_t i = 0; i < batch->count; i++) {
     const struct message *message = &batch->messages[i];
-    if (message->outcome == OUTCOME_REJECTED || message->outcome == OUTCOME_SHED) {
+    bool refused = message->outcome == OUTCOME_REJECTED || message->outcome == OUTCOME_SHED;
+    if (refused && !(message->record.flags & RECORD_REPLAY)) { // it was told then
       notices_refused(writer->notices, message);
     }
   }
@@ -326,6 +353,11 @@ static void on_done(const struct link_result *result, void *arg) {
   if (result->outcome == LINK_FAILED) {
     log_error("the store refuses a step; trying again", "phase=%d sqlstate=%s error=%s", (int)writer->phase, result->sqlstate,
               log_quote(quoted, sizeof quoted, result->message));
+    if (writer->phase == REPLAYING) { // the letters stay claimed and come again
+      replay_done(writer->replay, false);
+      idle(writer);
+      return;
+    }
     if (writer->phase == HOUSEKEEPING) { // nothing depends on it for a while
       writer->housekeep_at_us = clock_steady_us() + housekeep_again_us;
       idle(writer);
@@ -350,6 +382,11 @@ static void idle(struct writer *writer) {
   int64_t now = clock_steady_us();
   writer->phase = IDLE;
   collect(writer);
+  struct script *letters = replay_ask(writer->replay, writer->position.feed, writer->batch.next, writer->draining);
+  if (letters != NULL) {
+    run(writer, REPLAYING, letters);
+    return;
+  }
   if (writer->draining && writer->batch.count == 0) {
     finish_drain(writer);
     return;
@@ -386,6 +423,10 @@ static void proceed(struct writer *writer) {
   case REFRESHING:
     writer->refreshed_us = clock_steady_us();
     batch_readmit(batch, writer->directory);
+    idle(writer);
+    return;
+  case REPLAYING:
+    replay_done(writer->replay, true);
     idle(writer);
     return;
   case HOUSEKEEPING:
@@ -483,17 +524,18 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->most = writer->limits.records;
   writer->worker = strdup(config->ingest.worker);
   writer->directory = directory_new();
-  writer->devices = (struct intake_devices){.visit = take_device, .arg = writer};
+  writer->devices = (struct intake_devices){.worker = writer->worker, .visit = take_device, .kept = take_kept, .arg = writer};
   writer->resolve = resolve_new();
   writer->sequences = sequences_new(writer->limits.records);
   writer->stored_room = writer->sequences ? sequences_room(writer->sequences) : 0;
   writer->stored = calloc(writer->stored_room, sizeof *writer->stored);
   writer->notices = notices_new(events->notice, events->arg);
+  writer->replay = replay_new(journal);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
   struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
   writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
   if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->stored || !writer->notices ||
-      !writer->timer || !writer->link || !batch_init(&writer->batch, writer->limits.records)) {
+      !writer->replay || !writer->timer || !writer->link || !batch_init(&writer->batch, writer->limits.records)) {
     writer_free(writer);
     return NULL;
   }
@@ -515,6 +557,7 @@ void writer_free(struct writer *writer) {
   sequences_free(writer->sequences);
   free(writer->stored);
   notices_free(writer->notices);
+  replay_free(writer->replay);
   directory_free(writer->directory);
   free(writer->worker);
   free(writer);
@@ -541,6 +584,7 @@ struct writer_stats writer_stats(const struct writer *writer) {
   stats.notices = notices_stats(writer->notices);
   stats.batch_records = writer->batch.count;
   stats.batch_memory = batch_memory(&writer->batch);
+  stats.replayed = replay_count(writer->replay);
   return stats;
 }
 

@@ -25,6 +25,7 @@ struct writer_events {
 struct writer_stats {
   uint64_t batches, reports, connectivity, duplicates, rejected, shed; // committed by this process
   uint64_t rejected_by[16];                                            // by vedette.v1.Reason
+  uint64_t replayed;                                                   // dead letters handed back to the journal
   uint64_t retries;                                                    // batches that were tried again
   struct notice_stats notices;
   bool connected;

@@ -262,16 +262,16 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
       "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, 0, kind::integer, count, " NOTHING
       ", false, subject, NULL::bytea FROM store.event" OF_BATCHES " ORDER BY received, device, publisher, boot, sequence, place",
       1, parameters, take_events, rows);
-  script_add_binary(script,
-                    "SELECT batch, device, publisher, time, received, boot, sequence, 0, 0, verification::integer, 0, " NOTHING
-                    ", false, version, image_hash FROM store.firmware" OF_BATCHES
-                    " ORDER BY received, device, publisher, boot, sequence",
-                    1, parameters, take_firmware, rows);
-  script_add_binary(script,
-                    "SELECT batch, device, device, received, received, boot, sequence, 0, size, reason::integer, 1, " NOTHING
-                    ", false, detail, NULL::bytea FROM store.dead_letter" OF_BATCHES
-                    " AND device <> 0 ORDER BY received, device, record",
-                    1, parameters, take_letters, rows);
+  script_add_binary(
+      script,
+      "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, 0, verification::integer, 0, " NOTHING
+      ", false, version, image_hash FROM store.firmware" OF_BATCHES " ORDER BY received, device, publisher, boot, sequence",
+      1, parameters, take_firmware, rows);
+  script_add_binary(
+      script,
+      "SELECT batch, device, device, received, received, boot, sequence, marks::integer, size, reason::integer, 1, " NOTHING
+      ", false, detail, NULL::bytea FROM store.dead_letter" OF_BATCHES " AND device <> 0 ORDER BY received, device, record",
+      1, parameters, take_letters, rows);
   // Messages that were shed, or rejected past the dead letters that are kept: the batch only counts them.
   script_add_binary(
       script,

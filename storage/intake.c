@@ -46,14 +46,30 @@ static void take_snapshot(const PGresult *rows, void *arg) {
   snprintf(devices->snapshot, sizeof devices->snapshot, "%s", PQgetvalue(rows, 0, 0));
 }
 
+static void take_kept(const PGresult *rows, void *arg) {
+  const struct intake_devices *devices = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    devices->kept((int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10), strtoll(PQgetvalue(rows, i, 1), NULL, 10),
+                  strtoll(PQgetvalue(rows, i, 2), NULL, 10), devices->arg);
+  }
+}
+
 struct script *intake_devices(struct intake_devices *devices) {
   struct script *script = script_new();
   const char *parameters[] = {devices->snapshot};
+  const char *workers[] = {devices->worker};
   // Both statements have one snapshot: what it does not see yet is at or above its xmin, and is asked for next time.
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add(script,
              "SELECT id, credential, model, coalesce(gateway, 0), life = 'active' FROM store.device WHERE changed >= $1::xid8", 1,
              parameters, take_devices, devices);
+  if (strcmp(devices->snapshot, "0") == 0) {
+    script_add(script,
+               "SELECT l.device, count(*), coalesce(sum(octet_length(l.payload)) FILTER (WHERE l.whole), 0)"
+               " FROM store.dead_letter l JOIN store.feed f ON f.id = (l.batch >> 40)::integer"
+               " WHERE f.worker = $1 AND l.received >= date_trunc('day', now(), 'UTC') AND l.marks & 1 = 0 GROUP BY l.device",
+               1, workers, take_kept, devices);
+  }
   script_add(script, "SELECT pg_snapshot_xmin(pg_current_snapshot())", 0, NULL, take_snapshot, devices);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;
@@ -104,7 +120,7 @@ void intake_probe_connectivity(struct script *script, const struct intake_keys *
 }
 
 static void add_copy(struct script *script, const char *table, const struct copy *copy) {
-  char sql[64];
+  char sql[192];
   if (copy->rows > 0) {
     snprintf(sql, sizeof sql, "COPY store.%s FROM STDIN (FORMAT binary)", table);
     script_copy(script, sql, copy->data, copy->used);
@@ -246,7 +262,9 @@ struct script *intake_batch(const struct intake_batch *b) {
   add_copy(script, "event", b->event);
   add_copy(script, "firmware", b->firmware);
   add_copy(script, "connectivity", b->connectivity_rows);
-  add_copy(script, "dead_letter", b->letters);
+  add_copy(script,
+           "dead_letter (device, batch, record, received, reason, boot, sequence, size, topic, detail, payload, whole, marks)",
+           b->letters);
   add_exceptions(script, b);
   add_books(script, b);
   add_clocks(script, b);
@@ -264,6 +282,22 @@ struct script *intake_lost(int32_t feed, int64_t number, uint64_t first, uint64_
              "INSERT INTO store.batch (feed, number, kind, first_record, next_record, journaled, received_to, seeing_since)"
              " VALUES ($1, $2, 'lost', $3, $4, $4, " UNIX_TIME("$5") ", " UNIX_TIME("$5") ")",
              5, parameters, NULL, NULL);
+  return script;
+}
+
+struct script *intake_claim_letters(int32_t feed, int most, int64_t most_bytes, link_rows rows, void *arg) {
+  struct script *script = script_new();
+  const struct decimal n[] = {decimal(feed), decimal(most), decimal(most_bytes)};
+  const char *parameters[] = {n[0].text, n[1].text, n[2].text};
+  script_add_binary(script, "SELECT id, topic, payload FROM store.claim_letters($1, $2, $3)", 3, parameters, rows, arg);
+  return script;
+}
+
+struct script *intake_letters_replayed(int32_t feed, struct list *ids) {
+  struct script *script = script_new();
+  const struct decimal f = decimal(feed);
+  const char *parameters[] = {f.text, list_literal(ids)};
+  script_add(script, "SELECT store.letters_replayed($1, $2)", 2, parameters, NULL, NULL);
   return script;
 }
 

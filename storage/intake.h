@@ -20,11 +20,15 @@ struct intake_position {
 struct script *intake_open(const char *journal, const char *worker, struct intake_position *position);
 struct script *intake_housekeep(void);
 
-// Devices of the registry that changed since `snapshot`, or all for "0". Afterwards `snapshot` is the one to ask with next.
+// Devices of the registry that changed since `snapshot`, or all for "0" and then also how many dead letters, and bytes of them,
+// are kept of each today (device 0: of strangers) in the feeds of `worker`. Afterwards `snapshot` is the one to ask with next.
 enum { SNAPSHOT_SIZE = 24 };
 typedef void (*intake_device)(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, void *arg);
+typedef void (*intake_kept)(int32_t id, int64_t letters, int64_t bytes, void *arg);
 struct intake_devices {
+  const char *worker;
   intake_device visit;
+  intake_kept kept;
   void *arg;
   char snapshot[SNAPSHOT_SIZE];
 };
@@ -75,6 +79,10 @@ struct script *intake_batch(const struct intake_batch *batch);
 
 // Says that the journal no longer has records [first, next): a batch of kind `lost`.
 struct script *intake_lost(int32_t feed, int64_t number, uint64_t first, uint64_t next, int64_t received_to);
+
+// Takes queued dead letters for a feed (rows, in binary: id, topic, payload), and says which of them are in its journal now.
+struct script *intake_claim_letters(int32_t feed, int most, int64_t most_bytes, link_rows rows, void *arg);
+struct script *intake_letters_replayed(int32_t feed, struct list *ids);
 
 // The key of a batch in its rows (store.batch_key).
 int64_t intake_batch_key(int32_t feed, int64_t number);

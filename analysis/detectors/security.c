@@ -51,7 +51,7 @@ struct identity {
 
 static void identity_observe(struct context *context, struct device *device, void *state, const struct observation *o) {
   struct identity *s = state;
-  if (!is_rejected(o) || o->code != VEDETTE__V1__REASON__REASON_IDENTITY) {
+  if (!is_rejected(o) || o->code != VEDETTE__V1__REASON__REASON_IDENTITY || (o->marks & 1)) {
     return;
   }
   double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
@@ -102,7 +102,7 @@ static bool is_malformed(int reason) {
 
 static void malformed_observe(struct context *context, struct device *device, void *state, const struct observation *o) {
   struct malformed *s = state;
-  if (!is_rejected(o) || !is_malformed(o->code)) {
+  if (!is_rejected(o) || !is_malformed(o->code) || (o->marks & 1)) {
     return;
   }
   double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);

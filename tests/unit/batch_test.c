@@ -219,6 +219,74 @@ static void dead_letters_are_capped_a_device_and_day(void **state) {
   assert_int_equal(kept, 1000);
 }
 
+// Adds bytes that are no message and encodes them as a batch of their own. Returns what is kept.
+static enum letter reject(struct fixture *f, const char *topic, size_t size, int64_t received, uint8_t flags) {
+  static uint8_t payload[70000];
+  struct record record = {.number = 0,
+                          .received = received,
+                          .flags = flags,
+                          .topic = topic,
+                          .topic_length = strlen(topic),
+                          .payload = payload,
+                          .payload_length = size};
+  memset(payload, 0xff, sizeof payload);
+  batch_reset(&f->batch, 0);
+  assert_true(batch_add(&f->batch, f->directory, &record));
+  assert_int_equal(f->batch.messages[0].outcome, OUTCOME_REJECTED);
+  assert_true(batch_encode(&f->batch, 42));
+  assert_int_equal(f->batch.letters.rows, f->batch.messages[0].letter != LETTER_DROPPED);
+  return f->batch.messages[0].letter;
+}
+
+static void dead_letters_are_kept_whole_up_to_a_cap_in_bytes(void **state) {
+  struct fixture *f = *state;
+  const size_t size = 64 * 1024;
+  const int64_t day = INT64_C(86400000000);
+  for (size_t i = 0; i < (16 << 20) / size; i++) {
+    assert_int_equal(reject(f, "vedette/v1/a/report", size, now, 0), LETTER_WHOLE);
+    assert_true(f->batch.letters.used > size);
+  }
+  assert_int_equal(reject(f, "vedette/v1/a/report", size, now, 0), LETTER_PART);
+  assert_in_range(f->batch.letters.used, 1024, 1400);
+  assert_int_equal(reject(f, "vedette/v1/gw/report", size, now, 0), LETTER_WHOLE); // another device has its own
+  assert_int_equal(reject(f, "vedette/v1/a/report", size, now + day, 0), LETTER_WHOLE);
+}
+
+static void what_is_too_large_or_has_a_broken_topic_is_not_whole(void **state) {
+  struct fixture *f = *state;
+  assert_int_equal(reject(f, "vedette/v1/a/report", 64 * 1024 + 1, now, 0), LETTER_PART);
+  assert_in_range(f->batch.letters.used, 1024, 1400);
+  assert_int_equal(reject(f, "vedette/v1/\xff/report", 10, now, 0), LETTER_PART);
+  assert_int_equal(reject(f, "vedette/v1/\xc3\xa9/report", 10, now, 0), LETTER_WHOLE);
+}
+
+static void strangers_share_one_cap(void **state) {
+  struct fixture *f = *state;
+  char topic[64];
+  for (int i = 0; i < 10000; i++) {
+    snprintf(topic, sizeof topic, "vedette/v1/stranger-%d/report", i);
+    assert_int_equal(reject(f, topic, 10, now, 0), LETTER_WHOLE);
+  }
+  assert_int_equal(reject(f, "vedette/v1/one-more/report", 10, now, 0), LETTER_DROPPED);
+  assert_int_equal(f->batch.minutes[0].rejected, 1); // counted all the same
+  assert_int_equal(f->batch.minutes[0].letters, 0);
+  assert_int_equal(reject(f, "vedette/v1/a/report", 10, now, 0), LETTER_WHOLE);
+  assert_int_equal(reject(f, "vedette/v1/one-more/report", 10, now, RECORD_REPLAY), LETTER_WHOLE); // was within the cap before
+}
+
+static void a_replay_is_history(void **state) {
+  struct fixture *f = *state;
+  Vedette__V1__Report report = report_of(7, NULL, 0);
+  report.time = now - 8 * INT64_C(86400000000);
+  struct message *message = add(f, "vedette/v1/a/report", &report, RECORD_REPLAY);
+  assert_int_equal(message->outcome, OUTCOME_STORED);
+  assert_true(message->repeat); // the store is asked about it
+  assert_true(rows(f));
+  assert_int_equal(f->batch.rows[0].marks, MARK_HISTORICAL);
+  batch_remember(&f->batch);
+  assert_int_equal(message->publisher->sequence, 0);
+}
+
 static void a_batch_ends_when_it_is_full(void **state) {
   struct fixture *f = *state;
   Vedette__V1__Report report = report_of(1, NULL, 0);
@@ -318,6 +386,10 @@ int main(void) {
       TEST(what_is_not_above_the_highest_sequence_looks_repeated),
       TEST(rows_are_sorted_by_key),
       TEST(dead_letters_are_capped_a_device_and_day),
+      TEST(dead_letters_are_kept_whole_up_to_a_cap_in_bytes),
+      TEST(what_is_too_large_or_has_a_broken_topic_is_not_whole),
+      TEST(strangers_share_one_cap),
+      TEST(a_replay_is_history),
       TEST(a_batch_ends_when_it_is_full),
       TEST(a_credential_that_moves_names_the_new_device),
       TEST(a_batch_full_of_samples_still_becomes_rows),
