@@ -9,6 +9,10 @@
 COMMAND(alert_list);
 COMMAND(alert_show);
 COMMAND(config_check);
+COMMAND(deadletter_drop);
+COMMAND(deadletter_list);
+COMMAND(deadletter_replay);
+COMMAND(deadletter_show);
 COMMAND(device_add);
 COMMAND(device_export);
 COMMAND(device_import);

@@ -39,6 +39,21 @@ static const struct command commands[] = {
     {"alert", "list", "", "List alerts, newest first.", "Without --state: open and acknowledged ones.", alert_list},
     {"alert", "show", "ID", "Show what an alert is about: observed, expected, the evidence, what would clear it, its timeline.",
      NULL, alert_show},
+    {"deadletter", "list", "", "List dead letters, the messages that were rejected, newest first.", "Without --state: open ones.",
+     deadletter_list},
+    {"deadletter", "show", "ID", "Show a dead letter: what is wrong with it, what can be read of it, every byte of it.", NULL,
+     deadletter_show},
+    {"deadletter", "replay", "[ID…]", "Hand dead letters back to an ingest worker, after a fix.",
+     "Takes open letters by number, or all that --device, --reason and --since have in common. A worker puts them into its "
+     "journal,\n"
+     "where they are new messages: received now, historical, stored once however often, or rejected again as new letters.\n"
+     "With --dry-run they are decoded and checked as they would be now, and nothing changes; what the limits of metrics say\n"
+     "shows only in a replay.",
+     deadletter_replay},
+    {"deadletter", "drop", "[ID…]", "Let dead letters go that nobody needs.",
+     "Takes letters that are open, or queued and not with a worker yet. Their payload goes; that they were there stays, for the\n"
+     "ledger.",
+     deadletter_drop},
     {"ledger", NULL, "", "Show what became of everything received, by worker and minute, and whether it adds up.",
      "received = stored + duplicate + rejected + shed, each counted where it happens. With --check only what does not add up is\n"
      "shown, with worker and minute, and the exit code is then 1.",
@@ -60,7 +75,7 @@ static void show_usage(void) {
   for (size_t i = 0; i < COMMANDS; i++) {
     const struct command *command = &commands[i];
     int width = printf("  %s%s%s", command->group, command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "");
-    printf("%*s%s\n", 19 - width, "", command->summary);
+    printf("%*s%s\n", 22 - width, "", command->summary);
   }
   puts("\n`vedette COMMAND --help` tells more about one. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.");
 }

@@ -269,6 +269,7 @@ def recordings() -> Seeds:
 TARGETS: List[Tuple[str, Callable[[], Seeds]]] = [
     ("decode_report", reports),
     ("decode_connectivity", connectivities),
+    ("wire", lambda: {**reports(), **connectivities()}),
     ("topic", topics),
     ("batch", batches),
     ("journal", journals),

@@ -22,7 +22,7 @@ from deploy.local.processes import environment, wait_until
 from deploy.local.stack import REGISTRY_COLUMNS, ROOT, Stack, registry_csv
 
 IMPORT_LIMIT_S = 60
-COMMANDS = ("status", "tail", "device list", "device show", "device add", "device import", "device export", "firmware list", "firmware add",
+COMMANDS = ("status", "tail", "deadletter list", "deadletter show", "deadletter replay", "deadletter drop", "ledger", "device list", "device show", "device add", "device import", "device export", "firmware list", "firmware add",
             "firmware import", "alert list", "alert show", "worker list", "worker retire", "migrate", "config check", "version")
 HEADER = ",".join(REGISTRY_COLUMNS)
 
