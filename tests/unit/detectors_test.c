@@ -333,6 +333,25 @@ static void rejected_messages_that_are_only_counted_count(void **state) {
   assert_true(live(1, "malformed burst"));
 }
 
+// Dead letters that an operator replays, and that are rejected again, are no present attack.
+static void what_a_replay_brings_is_no_sign(void **state) {
+  static const int codes[] = {VEDETTE__V1__REASON__REASON_MALFORMED, VEDETTE__V1__REASON__REASON_IDENTITY};
+  (void)state;
+  for (int i = 0; i < 40; i++) {
+    struct observation o = {.kind = OBSERVE_DEAD_LETTER,
+                            .device = 1,
+                            .publisher = 1,
+                            .time = start,
+                            .received = start,
+                            .code = codes[i % 2],
+                            .count = 1,
+                            .marks = 1};
+    context_observe(&context, &o);
+  }
+  assert_false(live(1, "malformed burst"));
+  assert_false(live(1, "identity mismatch"));
+}
+
 static void single_bad_messages_far_apart_are_no_burst(void **state) {
   (void)state;
   for (int i = 0; i < 100; i++) {
@@ -432,6 +451,7 @@ int main(void) {
       TEST(large_messages_are_found),
       TEST(a_backlog_after_blindness_is_no_flood),
       TEST(security_signs_raise_and_clear),
+      TEST(what_a_replay_brings_is_no_sign),
       TEST(single_bad_messages_far_apart_are_no_burst),
       TEST(rejected_messages_that_are_only_counted_count),
       TEST(only_models_with_a_release_list_are_judged),
