@@ -20,41 +20,61 @@ static void sync_or_die(int fd) {
   }
 }
 
-static void wait_ms(struct journal *journal, uint32_t ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += ms / 1000;
-  until.tv_nsec += (long)(ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
+// Waits until something changes, at most until `until` on the steady clock; 0: for ever.
+static void wait_until(struct journal *journal, int64_t until) {
+  struct timespec time = {.tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000};
+  if (until == 0) {
+    pthread_cond_wait(&journal->changed, &journal->mutex);
+  } else {
+    pthread_cond_timedwait(&journal->changed, &journal->mutex, &time);
   }
-  while (!journal->stop && pthread_cond_timedwait(&journal->changed, &journal->mutex, &until) == 0) {}
 }
 
-// Group sync: waits for the first unsynced record, lets others join for sync_ms, syncs them all.
+static void sync_newest(struct journal *journal) {
+  int fd = journal->newest->fd; // older segments were synced when they were left
+  uint64_t head = journal->head;
+  journal->sync_at = clock_steady_us() + (int64_t)journal->config.sync_ms * 1000; // of what comes meanwhile
+  int64_t oldest = journal->group_received;
+  journal->group = head;
+  pthread_mutex_unlock(&journal->mutex);
+  sync_or_die(fd);
+  pthread_mutex_lock(&journal->mutex);
+  histogram_time(&journal->sync_times, clock_wall_us() - oldest);
+  journal->synced = head > journal->synced ? head : journal->synced;
+}
+
+// Does the next thing that is due; false if there is none, with the time of the next in *until.
+static bool sync_step(struct journal *journal, int64_t *until) {
+  int64_t now = clock_steady_us();
+  bool unsynced = journal->synced < journal->head;
+  if (unsynced && (journal->stop || now >= journal->sync_at)) {
+    sync_newest(journal);
+  } else if (journal->gone != NULL) {
+    journal_remove_gone(journal);
+  } else if (journal->spare == NULL && !journal->stop && now >= journal->try_at) {
+    journal_make_spare(journal);
+  } else {
+    *until = unsynced ? journal->sync_at : 0;
+    if (journal->spare == NULL && (*until == 0 || journal->try_at < *until)) {
+      *until = journal->try_at;
+    }
+    return false;
+  }
+  return true;
+}
+
+// Group sync: the first unsynced record waits sync_ms for others to join it.
 static void *sync_loop(void *arg) {
   struct journal *journal = arg;
+  int64_t until;
   pthread_mutex_lock(&journal->mutex);
   while (!journal->stop || journal->synced < journal->head) {
-    if (journal->synced == journal->head) {
-      pthread_cond_wait(&journal->changed, &journal->mutex);
-      continue;
+    if (sync_step(journal, &until)) {
+      pthread_cond_broadcast(&journal->changed);
+      journal->ready(journal->arg);
+    } else {
+      wait_until(journal, until);
     }
-    if (journal->config.sync_ms > 0 && !journal->stop) {
-      wait_ms(journal, journal->config.sync_ms);
-    }
-    int fd = journal->newest->fd; // older segments were synced when they were left
-    uint64_t head = journal->head;
-    int64_t oldest = journal->group_received;
-    journal->group = head;
-    pthread_mutex_unlock(&journal->mutex);
-    sync_or_die(fd);
-    pthread_mutex_lock(&journal->mutex);
-    histogram_time(&journal->sync_times, clock_wall_us() - oldest);
-    journal->synced = head > journal->synced ? head : journal->synced;
-    pthread_cond_broadcast(&journal->changed);
-    journal->ready(journal->arg);
   }
   pthread_mutex_unlock(&journal->mutex);
   return NULL;
@@ -85,12 +105,15 @@ struct journal *journal_open(const struct config_journal *config, journal_ready 
   pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
   pthread_cond_init(&journal->changed, &steady);
   pthread_condattr_destroy(&steady);
-  if (!journal_recover(journal)) {
-    journal_close(journal);
-    return NULL;
+  signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a full disk
+  bool recovered = journal_recover(journal);
+  if (recovered && journal->spare == NULL) {
+    pthread_mutex_lock(&journal->mutex);
+    journal_make_spare(journal);
+    pthread_mutex_unlock(&journal->mutex);
   }
   journal->group = journal->head;
-  if (!start_syncer(journal)) {
+  if (!recovered || !start_syncer(journal)) {
     journal_close(journal);
     return NULL;
   }
@@ -111,10 +134,16 @@ void journal_close(struct journal *journal) {
     pthread_mutex_unlock(&journal->mutex);
     pthread_join(journal->syncer, NULL);
   }
+  pthread_mutex_lock(&journal->mutex);
+  while (journal->gone != NULL) {
+    journal_remove_gone(journal);
+  }
+  pthread_mutex_unlock(&journal->mutex);
   for (struct segment *s = journal->oldest, *next; s != NULL; s = next) {
     next = s->next;
     segment_close(s);
   }
+  segment_close(journal->spare);
   if (journal->id_file >= 0) {
     close(journal->id_file);
   }
@@ -132,23 +161,29 @@ const char *journal_id(const struct journal *journal) {
 
 // Makes room for `size` bytes; the mutex is held. The segment that is left is synced, so that only the newest can ever be torn.
 static bool make_room(struct journal *journal, size_t size) {
-  if (journal->newest->size - journal->end >= size) {
-    return true;
-  }
   if (size > ((size_t)journal->config.segment_mib << 20) - SEGMENT_HEADER) {
     log_error("a message is larger than a journal segment", "bytes=%zu", size);
     return false;
   }
-  sync_or_die(journal->newest->fd);
-  journal->synced = journal->group = journal->head;
-  return journal_add_segment(journal);
+  while (journal->newest->size - journal->end < size) {
+    if (journal->spare == NULL && journal->syncer_runs && !journal->stop && !journal->no_room) {
+      pthread_cond_wait(&journal->changed, &journal->mutex); // it is in the making
+      continue;
+    }
+    sync_or_die(journal->newest->fd);
+    journal->synced = journal->group = journal->head;
+    if (!journal_begin_segment(journal)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool journal_append(struct journal *journal, const char *topic, size_t topic_length, const void *payload, size_t payload_length,
                     uint8_t flags) {
   size_t size = record_size(topic_length, payload_length);
   pthread_mutex_lock(&journal->mutex);
-  if (journal->failed || topic_length > UINT16_MAX || !make_room(journal, size)) {
+  if (journal->retired || topic_length > UINT16_MAX || !make_room(journal, size)) {
     pthread_mutex_unlock(&journal->mutex);
     return false;
   }
@@ -168,6 +203,7 @@ bool journal_append(struct journal *journal, const char *topic, size_t topic_len
   }
   bool first = journal->head++ == journal->synced;
   if (first) {
+    journal->sync_at = clock_steady_us() + (int64_t)journal->config.sync_ms * 1000;
     pthread_cond_broadcast(&journal->changed);
   }
   while (journal->config.sync_ms == 0 && journal->syncer_runs && journal->synced <= record.number) {
@@ -240,18 +276,15 @@ bool journal_next(struct journal *journal, struct record *record) {
 void journal_release(struct journal *journal, uint64_t number) {
   uint64_t kept = 0;
   pthread_mutex_lock(&journal->mutex);
+  journal->released = number;
   for (struct segment *s = journal->oldest; s->next != NULL && s->next->first <= number; s = s->next) {
     kept += s->size;
   }
-  while (journal->oldest->next != NULL && journal->oldest->next->first <= number && journal->oldest != journal->at &&
-         kept > (uint64_t)journal->config.keep_mib << 20) {
-    struct segment *gone = journal->oldest;
-    journal->oldest = gone->next;
-    kept -= gone->size;
-    if (unlink(gone->path) != 0) {
-      log_warn("a stored journal segment cannot be removed", "file=%s errno=%d", gone->path, errno);
+  for (size_t size = journal->oldest->size; kept > (uint64_t)journal->config.keep_mib << 20; size = journal->oldest->size) {
+    if (!journal_give_up_oldest(journal)) {
+      break;
     }
-    segment_close(gone);
+    kept -= size;
   }
   pthread_mutex_unlock(&journal->mutex);
 }

@@ -3,7 +3,8 @@
 // Promise: what journal_append has taken is stored exactly once across the death of any process; across a power cut too with
 // sync_ms 0, otherwise at most the last sync_ms may be lost, and shows as sequence gaps.
 //
-// Threads: journal_append from any thread; a thread of the journal's own syncs; everything else belongs to the loop's thread.
+// Threads: journal_append from any thread; a thread of the journal's own syncs, makes the next segment in advance and removes the
+// files of those that the loop's thread gave up; everything else belongs to the loop's thread.
 // Records are shown to the reader only once they are on the disk, so that the store never knows a record that a power cut can
 // take back.
 #ifndef VEDETTE_INGEST_JOURNAL_H
@@ -24,6 +25,12 @@ struct journal *journal_open(const struct config_journal *config, journal_ready 
 void journal_close(struct journal *journal); // syncs what is left; accepts NULL
 
 const char *journal_id(const struct journal *journal); // UUID as text
+
+// Whether the next segment is allocated. The disk being full, one call gives up one stored segment for it (of those that are kept
+// for keep_mib); when there is none left, ROOM_NONE: whoever appends has to stop within one segment, and may go on at ROOM_THERE.
+// `ready` is called at each change.
+enum journal_room { ROOM_THERE, ROOM_SOUGHT, ROOM_NONE };
+enum journal_room journal_room(struct journal *journal);
 
 // Appends a message. False: it is not in the journal and must not be acknowledged (disk full or broken; logged).
 _Bool journal_append(struct journal *journal, const char *topic, size_t topic_length, const void *payload, size_t payload_length,

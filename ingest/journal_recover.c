@@ -15,41 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool complain(const struct journal *journal, const char *what, const char *name) {
-  char text[512];
-  char quoted[600];
-  int why = errno;
-  snprintf(text, sizeof text, "%s/%s: %s", journal->config.folder, name, strerror(why));
-  log_error(what, "error=%s", log_quote(quoted, sizeof quoted, text));
-  return false;
-}
-
-char *journal_path(const struct journal *journal, const char *name) {
-  char *path = NULL;
-  return asprintf(&path, "%s/%s", journal->config.folder, name) < 0 ? NULL : path;
-}
-
-bool journal_add_segment(struct journal *journal) {
-  char name[40];
-  snprintf(name, sizeof name, "%016" PRIx64 ".vdj", journal->head);
-  char *path = journal_path(journal, name);
-  size_t size = (size_t)journal->config.segment_mib << 20;
-  struct segment *segment = path ? segment_make(path, journal->id, journal->head, size) : NULL;
-  free(path);
-  if (segment == NULL || fsync(journal->folder) != 0) {
-    segment_close(segment);
-    return complain(journal, "a journal segment cannot be made; free some disk space", name);
-  }
-  if (journal->newest != NULL) {
-    journal->newest->next = segment;
-  } else {
-    journal->oldest = segment;
-  }
-  journal->newest = segment;
-  journal->end = SEGMENT_HEADER;
-  return true;
-}
-
 static void set_id(struct journal *journal) {
   char *out = journal->id_text;
   for (int i = 0; i < JOURNAL_ID; i++) {
@@ -61,7 +26,7 @@ static void set_id(struct journal *journal) {
 static bool load_id(struct journal *journal, bool *is_new) {
   journal->id_file = openat(journal->folder, "id", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (journal->id_file < 0) {
-    return complain(journal, "the journal's id cannot be read", "id");
+    return journal_complain(journal, "the journal's id cannot be read", "id");
   }
   ssize_t size = pread(journal->id_file, journal->id, JOURNAL_ID, 0);
   *is_new = size == 0;
@@ -69,11 +34,11 @@ static bool load_id(struct journal *journal, bool *is_new) {
     if (getrandom(journal->id, JOURNAL_ID, 0) != JOURNAL_ID ||
         pwrite(journal->id_file, journal->id, JOURNAL_ID, 0) != JOURNAL_ID || fsync(journal->id_file) != 0 ||
         fsync(journal->folder) != 0) {
-      return complain(journal, "the journal's id cannot be written", "id");
+      return journal_complain(journal, "the journal's id cannot be written", "id");
     }
   } else if (size != JOURNAL_ID) {
     errno = EINVAL;
-    return complain(journal, "the journal's id is damaged; move the folder away to begin a new journal", "id");
+    return journal_complain(journal, "the journal's id is damaged; move the folder away to begin a new journal", "id");
   }
   set_id(journal);
   return true;
@@ -96,7 +61,7 @@ static bool load_segments(struct journal *journal) {
       log_warn("an unfinished journal segment is removed", "file=%s", names[i]->d_name);
       ok = unlink(path) == 0;
     } else if (ok && segment == NULL) {
-      ok = complain(journal, "a journal segment cannot be used", names[i]->d_name);
+      ok = journal_complain(journal, "a journal segment cannot be used", names[i]->d_name);
     } else if (ok) {
       *(journal->newest ? &journal->newest->next : &journal->oldest) = segment;
       journal->newest = segment;
@@ -139,18 +104,18 @@ static void remove_folder(const struct journal *journal, const char *name) {
   char *path = journal_path(journal, name);
   DIR *dir = path ? opendir(path) : NULL;
   if (dir != NULL && unlinkat(dirfd(dir), "next", 0) != 0 && errno != ENOENT) {
-    complain(journal, "a file of the retired journal cannot be removed", "next");
+    journal_complain(journal, "a file of the retired journal cannot be removed", "next");
   }
   for (struct dirent *entry = dir ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlinkat(dirfd(dir), entry->d_name, 0) != 0) {
-      complain(journal, "a file of the retired journal cannot be removed", entry->d_name);
+      journal_complain(journal, "a file of the retired journal cannot be removed", entry->d_name);
     }
   }
   if (dir != NULL) {
     closedir(dir);
   }
   if (path == NULL || rmdir(path) != 0) {
-    complain(journal, "the retired journal cannot be removed", name);
+    journal_complain(journal, "the retired journal cannot be removed", name);
   }
   free(path);
 }
@@ -198,7 +163,7 @@ static bool hand_over(struct journal *journal) {
     ok = fdatasync(journal->newest->fd) == 0; // older segments were synced when they were left
     journal->synced = journal->head;
   } else {
-    complain(journal, "the retired journal cannot be read", "retired");
+    journal_complain(journal, "the retired journal cannot be read", "retired");
   }
   close(old.id_file >= 0 ? old.id_file : -1);
   close(mark);
@@ -230,41 +195,43 @@ static bool put_aside(const struct journal *journal) {
   uint64_t next;
   int mark = openat(journal->folder, "retire", O_RDONLY | O_CLOEXEC);
   if (mark < 0) {
-    return errno == ENOENT || complain(journal, "the journal's retirement cannot be read", "retire");
+    return errno == ENOENT || journal_complain(journal, "the journal's retirement cannot be read", "retire");
   }
   bool whole = read(mark, &next, sizeof next) == sizeof next;
   close(mark);
   if (!whole) { // it died while it wrote that; the store will tell it again
-    return unlinkat(journal->folder, "retire", 0) == 0 || complain(journal, "a file cannot be removed", "retire");
+    return unlinkat(journal->folder, "retire", 0) == 0 || journal_complain(journal, "a file cannot be removed", "retire");
   }
   bool ok = (mkdirat(journal->folder, "retired", 0700) == 0 || errno == EEXIST) && move_segments(journal) &&
             (renameat(journal->folder, "id", journal->folder, "retired/id") == 0 || errno == ENOENT) &&
             renameat(journal->folder, "retire", journal->folder, "retired/next") == 0 && fsync(journal->folder) == 0;
-  return ok || complain(journal, "the retired journal cannot be put aside", "retired");
+  return ok || journal_complain(journal, "the retired journal cannot be put aside", "retired");
 }
 
 bool journal_recover(struct journal *journal) {
   bool is_new = false;
   if (mkdir(journal->config.folder, 0700) != 0 && errno != EEXIST) {
-    return complain(journal, "the journal's folder cannot be made", "");
+    return journal_complain(journal, "the journal's folder cannot be made", "");
   }
   journal->folder = open(journal->config.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (journal->folder < 0) {
-    return complain(journal, "the journal's folder cannot be opened", "");
+    return journal_complain(journal, "the journal's folder cannot be opened", "");
   }
   if (flock(journal->folder, LOCK_EX | LOCK_NB) != 0) { // before anything in it is touched
-    return complain(journal, "the journal is in use by another process", "");
+    return journal_complain(journal, "the journal is in use by another process", "");
   }
   if (!put_aside(journal) || !load_id(journal, &is_new) || !load_segments(journal)) {
     return false;
   }
-  if (journal->newest != NULL) {
-    find_end(journal);
-  } else if (!journal_add_segment(journal)) {
+  pthread_mutex_lock(&journal->mutex);
+  bool there = journal->newest != NULL || journal_begin_segment(journal);
+  pthread_mutex_unlock(&journal->mutex);
+  if (!there) {
     return false;
   }
+  find_end(journal);
   if (fdatasync(journal->newest->fd) != 0) {
-    return complain(journal, "the journal cannot be synced", "");
+    return journal_complain(journal, "the journal cannot be synced", "");
   }
   journal->synced = journal->head;
   log_info("journal opened", "id=%s new=%s records=%" PRIu64 " oldest=%" PRIu64, journal->id_text, is_new ? "yes" : "no",
@@ -274,10 +241,10 @@ bool journal_recover(struct journal *journal) {
 
 void journal_retire(struct journal *journal, uint64_t next) {
   pthread_mutex_lock(&journal->mutex);
-  journal->failed = true; // nothing is acknowledged any more
+  journal->retired = true; // nothing is acknowledged any more
   int mark = openat(journal->folder, "retire", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (mark < 0 || write(mark, &next, sizeof next) != sizeof next || fsync(mark) != 0 || fsync(journal->folder) != 0) {
-    complain(journal, "the journal cannot be marked as retired", "retire");
+    journal_complain(journal, "the journal cannot be marked as retired", "retire");
   }
   if (mark >= 0) {
     close(mark);

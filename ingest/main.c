@@ -15,13 +15,14 @@ enum { WATCH_MS = 1000 };
 struct ingest {
   struct config *config;
   struct loop *loop;
-  struct loop_bell *readable; // rung by the journal's sync thread
+  struct loop_bell *changed; // rung by the journal's sync thread
   struct journal *journal;
   struct session *session;
   struct writer *writer;
   struct http *http;
   struct event *watch;
-  uint64_t pauses; // at the high mark
+  uint64_t pauses; // at the high mark, or for want of room
+  bool full;       // we are away from the broker because the journal's disk has no room
 };
 
 static void on_drained(void *arg) {
@@ -45,11 +46,6 @@ static void on_reload(void *arg) {
   session_reload(ingest->session);
 }
 
-static void on_readable(void *arg) {
-  struct ingest *ingest = arg;
-  writer_wake(ingest->writer);
-}
-
 static bool send_notice(const char *topic, const void *payload, size_t size, void *arg) {
   const struct ingest *ingest = arg;
   return session_notify(ingest->session, topic, payload, size);
@@ -65,21 +61,44 @@ static int64_t seeing_since(int64_t received_to, void *arg) {
   return since == 0 || since > received_to ? received_to : since;
 }
 
-// Back-pressure: above the high mark we leave the broker, which keeps our session and queues; below the low mark we return.
-static void on_watch(evutil_socket_t fd, short what, void *arg) {
-  struct ingest *ingest = arg;
+// Back-pressure: above the high mark, or when the journal's disk is full, we leave the broker, which keeps our session and
+// queues; below the low mark and with room again we return.
+static void balance(struct ingest *ingest) {
   const struct config_journal *marks = &ingest->config->ingest.journal;
+  bool paused = session_paused(ingest->session);
+  enum journal_room room = journal_room(ingest->journal);
   uint64_t pending = journal_pending_bytes(ingest->journal);
-  (void)fd;
-  (void)what;
-  if (!session_paused(ingest->session) && pending > (uint64_t)marks->high_mib << 20) {
+  bool above = pending > (uint64_t)(paused ? marks->low_mib : marks->high_mib) << 20;
+  if (room == ROOM_NONE && !ingest->full) {
+    log_error("the disk of the journal is full: away from the broker until there is room", "needed_mib=%" PRIu32,
+              marks->segment_mib);
+    ingest->full = true;
+  } else if (room == ROOM_THERE && ingest->full) {
+    log_info("the journal has room again", "");
+    ingest->full = false;
+  }
+  if (!paused && above) {
     log_warn("the journal is above its high mark: leaving the broker", "pending_mib=%" PRIu64, pending >> 20);
+  }
+  if (!paused && (above || ingest->full)) {
     ingest->pauses++;
     session_pause(ingest->session);
-  } else if (session_paused(ingest->session) && pending < (uint64_t)marks->low_mib << 20) {
-    log_info("the journal is below its low mark: back to the broker", "pending_mib=%" PRIu64, pending >> 20);
+  } else if (paused && !above && !ingest->full) {
+    log_info("the journal can take more: back to the broker", "pending_mib=%" PRIu64, pending >> 20);
     session_resume(ingest->session);
   }
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg) {
+  (void)fd;
+  (void)what;
+  balance(arg);
+}
+
+static void on_journal(void *arg) {
+  struct ingest *ingest = arg;
+  balance(ingest);
+  writer_wake(ingest->writer);
 }
 
 static const char *reason_label(size_t reason) {
@@ -138,6 +157,7 @@ static void write_metrics(struct evbuffer *out, void *arg) {
               "", (double)stats.notices.withheld);
   gauge(out, "vedette_ingest_broker_connected", "1 while subscribed at the broker.", session_since(ingest->session) != 0);
   gauge(out, "vedette_ingest_store_connected", "1 while connected to PostgreSQL.", stats.connected);
+  gauge(out, "vedette_ingest_journal_full", "1 while the journal's disk is full and the broker is left for it.", ingest->full);
   write_queues(out, ingest, &stats);
   journal_sync_times(ingest->journal, &synced);
   histogram_write_times(out, "vedette_ingest_received_to_journaled_seconds",
@@ -154,8 +174,8 @@ static bool is_ready(char *why, size_t size, void *arg) {
   const struct ingest *ingest = arg;
   bool broker = session_since(ingest->session) != 0;
   bool store = writer_stats(ingest->writer).connected;
-  snprintf(why, size, "%s%s%s", broker ? "" : "not subscribed at the broker", broker || store ? "" : "; ",
-           store ? "" : "not connected to PostgreSQL");
+  const char *away = ingest->full ? "the journal's disk is full" : "not subscribed at the broker";
+  snprintf(why, size, "%s%s%s", broker ? "" : away, broker || store ? "" : "; ", store ? "" : "not connected to PostgreSQL");
   return broker && store;
 }
 
@@ -165,10 +185,10 @@ static bool start(struct ingest *ingest) {
   struct http_source source = {.metrics = write_metrics, .ready = is_ready, .arg = ingest};
   struct timeval tick = loop_ms(WATCH_MS);
   ingest->loop = loop_new(on_stop, on_reload, ingest);
-  if (ingest->loop == NULL || (ingest->readable = loop_bell_new(ingest->loop, on_readable, ingest)) == NULL) {
+  if (ingest->loop == NULL || (ingest->changed = loop_bell_new(ingest->loop, on_journal, ingest)) == NULL) {
     return false;
   }
-  ingest->journal = journal_open(&config->journal, ring, ingest->readable);
+  ingest->journal = journal_open(&config->journal, ring, ingest->changed);
   if (ingest->journal == NULL) {
     return false;
   }
@@ -177,6 +197,7 @@ static bool start(struct ingest *ingest) {
   if (ingest->writer == NULL || ingest->session == NULL) {
     return false;
   }
+  balance(ingest); // before the session connects
   ingest->http = http_open(ingest->loop, &config->http, &source);
   ingest->watch = event_new(loop_base(ingest->loop), -1, EV_PERSIST, on_watch, ingest);
   return ingest->http != NULL && ingest->watch != NULL && event_add(ingest->watch, &tick) == 0;
@@ -190,7 +211,7 @@ static void stop(struct ingest *ingest) {
   session_free(ingest->session);
   writer_free(ingest->writer);
   journal_close(ingest->journal);
-  loop_bell_free(ingest->readable);
+  loop_bell_free(ingest->changed);
   loop_free(ingest->loop);
   config_free(ingest->config);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -53,33 +54,41 @@ static struct segment *segment_map(const char *path, int fd, size_t size, bool w
   return segment;
 }
 
-struct segment *segment_make(const char *path, const uint8_t *id, uint64_t first, size_t size) {
-  int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+struct segment *segment_allocate(const char *path, size_t size) {
+  struct stat info;
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) {
     return NULL;
   }
+  int failed = fstat(fd, &info) != 0 || ((size_t)info.st_size != size && ftruncate(fd, 0) != 0) ? errno : 0;
   // Allocated before it is mapped: a full disk shows here and not as SIGBUS in the middle of a record.
-  int failed = posix_fallocate(fd, 0, (off_t)size);
+  failed = failed ? failed : posix_fallocate(fd, 0, (off_t)size);
+  failed = failed || fsync(fd) == 0 ? failed : errno;
   struct segment *segment = failed ? NULL : segment_map(path, fd, size, true);
-  if (segment != NULL) {
-    struct header header = {.first = first, .size = size};
-    memcpy(header.magic, magic, sizeof magic);
-    memcpy(header.id, id, JOURNAL_ID);
-    header.crc = crc32c(0, &header, offsetof(struct header, crc));
-    memcpy(segment->map, &header, sizeof header);
-    segment->first = first;
-    if (fsync(fd) == 0) {
-      return segment;
-    }
-    failed = errno;
-    segment->fd = -1;
-    segment_close(segment);
+  if (segment == NULL) {
+    failed = failed ? failed : errno;
+    unlink(path); // what it could get of the disk goes back
+    close(fd);
+    errno = failed;
   }
-  failed = failed ? failed : errno;
-  close(fd);
-  unlink(path);
-  errno = failed;
-  return NULL;
+  return segment;
+}
+
+bool segment_begin(struct segment *segment, const char *path, const uint8_t *id, uint64_t first) {
+  struct header header = {.first = first, .size = segment->size};
+  char *name = strdup(path);
+  memcpy(header.magic, magic, sizeof magic);
+  memcpy(header.id, id, JOURNAL_ID);
+  header.crc = crc32c(0, &header, offsetof(struct header, crc));
+  memcpy(segment->map, &header, sizeof header);
+  if (name == NULL || fsync(segment->fd) != 0 || rename(segment->path, path) != 0) {
+    free(name);
+    return false;
+  }
+  free(segment->path);
+  segment->path = name;
+  segment->first = first;
+  return true;
 }
 
 static int check_header(const struct segment *segment, const uint8_t *id) {

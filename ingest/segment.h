@@ -37,8 +37,12 @@ struct segment {
   char *path;
 };
 
-// Makes a file of `size` bytes, allocated on the disk, mapped, its header written and synced. NULL on failure, errno set.
-struct segment *segment_make(const char *path, const uint8_t *id, uint64_t first, size_t size);
+// Makes a file of `size` bytes, allocated on the disk and mapped, in which no record can be yet. One that an earlier process left
+// at `path` is taken over. NULL on failure, errno set, and nothing is left.
+struct segment *segment_allocate(const char *path, size_t size);
+// Makes it the file `path` for the records from `first` on: header written and synced. False on failure, errno set; it may be
+// begun again.
+bool segment_begin(struct segment *segment, const char *path, const uint8_t *id, uint64_t first);
 // Maps an existing file; read-only unless `writable`. NULL where it was not finished (errno ENODATA), is not a segment (EINVAL),
 // is of another journal than `id` (ESTALE), or cannot be read. `id` NULL: any journal.
 struct segment *segment_open(const char *path, const uint8_t *id, bool writable);

@@ -276,7 +276,7 @@ struct session *session_new(struct loop *loop, const struct config *config, stru
     session_free(session);
     return NULL;
   }
-  connect_now(session);
+  event_active(session->tick, EV_TIMEOUT, 0); // connects, unless we are paused by then
   return session;
 }
 

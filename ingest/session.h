@@ -14,7 +14,7 @@
 
 struct session;
 
-// Starts connecting, and reconnects with back-off until session_stop. NULL on failure, logged.
+// Connects when the loop runs, unless paused before, and reconnects with back-off until session_stop. NULL on failure, logged.
 struct session *session_new(struct loop *loop, const struct config *config, struct journal *journal);
 void session_free(struct session *session); // after session_stop; accepts NULL
 

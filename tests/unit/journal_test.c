@@ -6,11 +6,26 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[64];
 static _Atomic int rings;
+
+static int make_folder(void **state) {
+  (void)state;
+  snprintf(folder, sizeof folder, "/tmp/vedette-journal-XXXXXX");
+  return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int remove_folder(void **state) {
+  char command[128];
+  (void)state;
+  snprintf(command, sizeof command, "rm -rf %s", folder);
+  return system(command);
+}
 
 static void on_ready(void *arg) {
   (void)arg;
@@ -111,6 +126,14 @@ static int segments(char *last) {
   return count;
 }
 
+// The sync thread removes them.
+static void wait_segments(int count) {
+  for (int i = 0; i < 5000 && segments(NULL) != count; i++) {
+    usleep(1000);
+  }
+  assert_int_equal(segments(NULL), count);
+}
+
 static void rolls_over_segments_and_releases_them(void **state) {
   (void)state;
   struct journal *journal = open_journal(1);
@@ -127,22 +150,148 @@ static void rolls_over_segments_and_releases_them(void **state) {
   }
   assert_true(journal_pending_bytes(journal) < 1000);
   journal_release(journal, 50);
-  assert_int_equal(segments(NULL), 1);
+  wait_segments(1);
   assert_true(journal_oldest(journal) > 0);
   assert_false(journal_seek(journal, 0));
   assert_false(journal_append(journal, "t", 1, large, 2 << 20, 0)); // larger than a segment
   journal_close(journal);
 }
 
-// Cuts or damages the newest segment at `offset` from the end of its records.
-static void damage(size_t offset, unsigned char with) {
+static char large[100000];
+
+static void append_large(struct journal *journal, int count) {
+  for (int i = 0; i < count; i++) {
+    assert_true(journal_append(journal, "t", 1, large, sizeof large, 0));
+  }
+}
+
+static void wait_room(struct journal *journal, enum journal_room room) {
+  for (int i = 0; i < 5000 && journal_room(journal) != room; i++) {
+    usleep(1000);
+  }
+  assert_int_equal(journal_room(journal), room);
+}
+
+// Reads all there is and says that it is stored.
+static void store_all(struct journal *journal) {
+  struct record record;
+  uint64_t head = journal_head(journal);
+  for (uint64_t next = 0; next < head;) {
+    if (journal_next(journal, &record)) {
+      next = record.number + 1;
+    } else {
+      usleep(1000);
+    }
+  }
+  journal_release(journal, head);
+}
+
+// Files larger than so many bytes cannot be made: what a full disk is to the journal.
+static void limit_files(rlim_t bytes) {
+  struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static int unlimit_files(void **state) {
+  limit_files(RLIM_INFINITY);
+  return remove_folder(state);
+}
+
+static void the_next_segment_is_allocated_in_advance(void **state) {
+  (void)state;
+  struct stat info;
+  char path[100];
+  snprintf(path, sizeof path, "%s/spare", folder);
+  struct journal *journal = open_journal(1);
+  assert_int_equal(journal_room(journal), ROOM_THERE);
+  assert_int_equal(stat(path, &info), 0);
+  assert_int_equal(info.st_size, 1 << 20);
+  assert_true(info.st_blocks * 512 >= 1 << 20);
+  append_large(journal, 15);
+  wait_room(journal, ROOM_THERE); // another one
+  assert_int_equal(segments(NULL), 2);
+  assert_int_equal(stat(path, &info), 0);
+  journal_close(journal);
+  journal = open_journal(1); // takes it over
+  assert_int_equal(journal_head(journal), 15);
+  store_all(journal);
+  journal_close(journal);
+}
+
+static void a_spare_of_another_size_is_made_anew(void **state) {
+  (void)state;
+  char path[100];
+  snprintf(path, sizeof path, "%s/spare", folder);
+  FILE *file = fopen(path, "w");
+  assert_int_equal(fputs("something else", file) >= 0, 1);
+  assert_int_equal(fclose(file), 0);
+  struct journal *journal = open_journal(1);
+  append_large(journal, 25);
+  store_all(journal);
+  journal_close(journal);
+}
+
+static void with_a_full_disk_there_is_a_segment_of_headroom(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  append_large(journal, 3);
+  limit_files(1000);
+  wait_room(journal, ROOM_THERE);
+  append_large(journal, 8);
+  wait_room(journal, ROOM_NONE);
+  append_large(journal, 9);                                              // what still comes from the broker
+  assert_false(journal_append(journal, "t", 1, large, sizeof large, 0)); // the process would leave here
+  assert_int_equal(journal_head(journal), 20);
+  journal_close(journal);
+  journal = open_journal(1); // starts all the same, and gives what it has
+  assert_int_equal(journal_room(journal), ROOM_NONE);
+  store_all(journal);
+  limit_files(RLIM_INFINITY);
+  wait_room(journal, ROOM_THERE);
+  append_large(journal, 20);
+  journal_close(journal);
+}
+
+static void stored_segments_are_given_up_for_room(void **state) {
+  (void)state;
+  struct config_journal c = config(1);
+  c.keep_mib = 64;
+  struct journal *journal = journal_open(&c, on_ready, NULL);
+  append_large(journal, 45);
+  wait_room(journal, ROOM_THERE);
+  assert_int_equal(segments(NULL), 5);
+  limit_files(1000);
+  append_large(journal, 6);
+  while (journal_room(journal) == ROOM_SOUGHT) {
+    usleep(1000);
+  }
+  assert_int_equal(journal_room(journal), ROOM_NONE);
+  assert_int_equal(segments(NULL), 6); // none of them is stored
+  store_all(journal);
+  for (int i = 0; i < 5; i++) {
+    while (journal_room(journal) == ROOM_SOUGHT) {
+      usleep(1000);
+    }
+  }
+  assert_int_equal(journal_room(journal), ROOM_NONE);
+  wait_segments(1);
+  limit_files(RLIM_INFINITY);
+  wait_room(journal, ROOM_THERE);
+  journal_close(journal);
+}
+
+// Changes the byte at `offset` of the newest segment.
+static void damage(size_t offset) {
+  unsigned char byte;
   char last[256] = "";
   char path[400];
   segments(last);
   snprintf(path, sizeof path, "%s/%s", folder, last);
   int fd = open(path, O_RDWR);
   assert_true(fd >= 0);
-  assert_int_equal(pwrite(fd, &with, 1, (off_t)offset), 1);
+  assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
+  byte ^= 0x41;
+  assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
   close(fd);
 }
 
@@ -154,7 +303,7 @@ static void cuts_a_torn_tail_off(void **state) {
     append(journal, i);
   }
   journal_close(journal);
-  damage(SEGMENT_HEADER + 3 * size + RECORD_HEADER + 2, 'X'); // in the body of record 3
+  damage(SEGMENT_HEADER + 3 * size + RECORD_HEADER + 2); // in the body of record 3
   journal = open_journal(1);
   assert_int_equal(journal_head(journal), 3);
   // Record 4 lay whole behind the damage; it must not come back when 3 is written again.
@@ -177,7 +326,7 @@ static void every_torn_byte_is_noticed(void **state) {
     append(journal, 0);
     append(journal, 1);
     journal_close(journal);
-    damage(SEGMENT_HEADER + size + at, 0xA5);
+    damage(SEGMENT_HEADER + size + at);
     journal = open_journal(1);
     assert_int_equal(journal_head(journal), 1);
     journal_close(journal);
@@ -305,26 +454,18 @@ static void threads_may_append_while_the_loop_reads(void **state) {
   journal_close(journal);
 }
 
-static int make_folder(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/vedette-journal-XXXXXX");
-  return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state) {
-  char command[128];
-  (void)state;
-  snprintf(command, sizeof command, "rm -rf %s", folder);
-  return system(command);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define LIMITED(name) cmocka_unit_test_setup_teardown(name, make_folder, unlimit_files)
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(gives_back_what_was_appended_in_order),
       TEST(goes_on_after_a_restart),
       TEST(strict_syncing_returns_only_after_the_disk),
       TEST(rolls_over_segments_and_releases_them),
+      TEST(the_next_segment_is_allocated_in_advance),
+      TEST(a_spare_of_another_size_is_made_anew),
+      LIMITED(with_a_full_disk_there_is_a_segment_of_headroom),
+      LIMITED(stored_segments_are_given_up_for_room),
       TEST(cuts_a_torn_tail_off),
       TEST(every_torn_byte_is_noticed),
       TEST(a_killed_process_loses_nothing),
