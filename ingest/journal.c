@@ -159,7 +159,14 @@ const char *journal_id(const struct journal *journal) {
   return journal->id_text;
 }
 
-// Makes room for `size` bytes; the mutex is held. The segment that is left is synced, so that only the newest can ever be torn.
+// Begins the next segment; the mutex is held. The one that is left is synced, so that only the newest can ever be torn.
+static bool leave_segment(struct journal *journal) {
+  sync_or_die(journal->newest->fd);
+  journal->synced = journal->group = journal->head;
+  return journal_begin_segment(journal);
+}
+
+// Makes room for `size` bytes; the mutex is held.
 static bool make_room(struct journal *journal, size_t size) {
   if (size > ((size_t)journal->config.segment_mib << 20) - SEGMENT_HEADER) {
     log_error("a message is larger than a journal segment", "bytes=%zu", size);
@@ -170,9 +177,7 @@ static bool make_room(struct journal *journal, size_t size) {
       pthread_cond_wait(&journal->changed, &journal->mutex); // it is in the making
       continue;
     }
-    sync_or_die(journal->newest->fd);
-    journal->synced = journal->group = journal->head;
-    if (!journal_begin_segment(journal)) {
+    if (!leave_segment(journal)) {
       return false;
     }
   }
@@ -227,6 +232,8 @@ uint64_t journal_head(struct journal *journal) {
 bool journal_seek(struct journal *journal, uint64_t number) {
   pthread_mutex_lock(&journal->mutex);
   uint64_t synced = journal->synced;
+  bool at_head = number == journal->head;
+  size_t end = journal->end;
   struct segment *at = journal->oldest;
   while (at->next != NULL && at->next->first <= number) {
     at = at->next;
@@ -236,13 +243,14 @@ bool journal_seek(struct journal *journal, uint64_t number) {
     return false;
   }
   struct record record;
-  size_t offset = SEGMENT_HEADER;
-  for (uint64_t n = at->first; n < number; n++) {
+  size_t offset = at_head ? end : SEGMENT_HEADER;
+  for (uint64_t n = at->first; !at_head && n < number; n++) {
     size_t size = record_read(at, offset, n, &record);
     if (size == 0) {
-      return false;
+      break; // nothing behind it can be found: the reader stands at a damaged place
     }
     offset += size;
+    journal->passed = record.received;
   }
   journal->at = at;
   journal->offset = offset;
@@ -250,27 +258,46 @@ bool journal_seek(struct journal *journal, uint64_t number) {
   return true;
 }
 
-bool journal_next(struct journal *journal, struct record *record) {
-  pthread_mutex_lock(&journal->mutex);
-  bool there = journal->number < journal->synced;
+// Whether there is a record for the reader, which then stands at it in the right segment; the mutex is held.
+static bool is_readable(struct journal *journal) {
   struct segment *next = journal->at->next;
-  pthread_mutex_unlock(&journal->mutex);
-  if (!there) {
-    return false;
-  }
-  if (next != NULL && next->first == journal->number) {
+  if (journal->number < journal->synced && next != NULL && next->first == journal->number) {
     journal->at = next;
     journal->offset = SEGMENT_HEADER;
   }
-  size_t size = record_read(journal->at, journal->offset, journal->number, record);
-  if (size == 0) {
-    // A synced record that cannot be read back is a broken disk: going on would lose it silently.
-    log_error("a journal record is damaged; leaving", "file=%s record=%" PRIu64, journal->at->path, journal->number);
-    _exit(1);
+  return journal->number < journal->synced;
+}
+
+bool journal_next(struct journal *journal, struct record *record) {
+  pthread_mutex_lock(&journal->mutex);
+  bool there = is_readable(journal);
+  pthread_mutex_unlock(&journal->mutex);
+  size_t size = there ? record_read(journal->at, journal->offset, journal->number, record) : 0;
+  if (size > 0) {
+    journal->offset += size;
+    journal->number++;
+    journal->passed = record->received;
   }
-  journal->offset += size;
-  journal->number++;
-  return true;
+  return size > 0;
+}
+
+uint64_t journal_damaged(struct journal *journal) {
+  struct record record;
+  uint64_t behind = 0;
+  pthread_mutex_lock(&journal->mutex);
+  if (is_readable(journal) && record_read(journal->at, journal->offset, journal->number, &record) == 0) {
+    // The newest segment is left, so that the next start takes no damaged record for its torn end.
+    if (journal->at->next == NULL && journal->spare != NULL && leave_segment(journal)) {
+      log_warn("a new journal segment is begun behind a damaged record", "record=%" PRIu64, journal->number);
+    }
+    if (journal->at->next != NULL) {
+      behind = journal->at->next->first;
+      log_error("records of the journal are damaged: they are lost", "file=%s first=%" PRIu64 " next=%" PRIu64, journal->at->path,
+                journal->number, behind);
+    }
+  }
+  pthread_mutex_unlock(&journal->mutex);
+  return behind;
 }
 
 void journal_release(struct journal *journal, uint64_t number) {
@@ -313,7 +340,7 @@ int64_t journal_received_to(struct journal *journal, uint64_t next) {
   if (next < journal->head && next == journal->number) {
     bool beyond = journal->at->next != NULL && journal->at->next->first == next;
     size_t size = record_read(beyond ? journal->at->next : journal->at, beyond ? SEGMENT_HEADER : journal->offset, next, &record);
-    received = size > 0 ? record.received : 0;
+    received = size > 0 ? record.received : journal->passed;
   } else if (next == journal->head) {
     int64_t now = clock_wall_us();
     journal->received = now > journal->received ? now : journal->received;

@@ -41,8 +41,12 @@ uint64_t journal_head(struct journal *journal);         // number that the next 
 
 // Puts the reader at record `number`. False if it is not kept (any more).
 _Bool journal_seek(struct journal *journal, uint64_t number);
-// The next record on the disk; false when there is none now. Pointers hold until journal_release passes the record.
+// The next record on the disk; false when there is none now or it is damaged. Pointers hold until journal_release passes the
+// record.
 _Bool journal_next(struct journal *journal, struct record *record);
+// When the record that the reader stands at is damaged: the number behind the last one that is lost with it, which is the rest of
+// its segment; seek there to go on. 0: it is not damaged, or there is no room yet to go on behind it.
+uint64_t journal_damaged(struct journal *journal);
 
 // All records below `number` are stored: older segments may go, but for keep_mib of them.
 void journal_release(struct journal *journal, uint64_t number);
@@ -51,7 +55,7 @@ uint64_t journal_pending_bytes(struct journal *journal); // of records that are 
 void journal_sync_times(struct journal *journal, struct histogram *times);
 
 // The time up to which everything received has a number below `next`, where the reader stands: that of record `next`, or now if
-// there is none yet.
+// there is none yet; that of the last one which was read if it is damaged.
 int64_t journal_received_to(struct journal *journal, uint64_t next);
 
 // This journal was retired in the store, which has its records below `next`. The next journal_open starts a new journal (a new

@@ -27,20 +27,21 @@ struct journal {
   int64_t sync_at;   // when the first that is not has to be; steady clock, as `try_at`
   uint64_t released; // records below are stored
   int64_t received;  // of the last record; never goes back
+  uint64_t group;    // first record of the group that is synced next
+  int64_t group_received;
+  struct histogram sync_times;
 
   // While the sync thread runs it alone opens, closes and removes files of segments, so what it syncs cannot be closed.
   struct segment *spare; // the next segment, not begun; NULL: to be made
   struct segment *gone;  // to be removed, oldest first
   bool no_room, told;    // the last attempt to make the spare failed; which was logged
   int64_t try_at;        // when to make it
-  uint64_t group;        // first record of the group that is synced next
-  int64_t group_received;
-  struct histogram sync_times;
 
   // Reader, on the loop's thread.
   struct segment *at;
   size_t offset;
   uint64_t number;
+  int64_t passed; // when the last record it passed was received
 };
 
 // Fills id, segments, end, head and received from the folder, which it makes if need be. False on failure, logged.

@@ -49,24 +49,46 @@ static int is_segment(const struct dirent *entry) {
   return length == 20 && strcmp(entry->d_name + 16, ".vdj") == 0;
 }
 
+// A file of a journal that is no segment any more. What was in it is missing in the numbering, which the reader says.
+static bool set_aside(const struct journal *journal, const char *name) {
+  char aside[64];
+  log_error("the head of a journal segment is damaged; the file is set aside", "file=%s new_name=%s.damaged", name, name);
+  snprintf(aside, sizeof aside, "%.40s.damaged", name);
+  return renameat(journal->folder, name, journal->folder, aside) == 0;
+}
+
+// Opens a segment and appends it to the list. False if the journal cannot be used without it, logged.
+static bool load_segment(struct journal *journal, const char *name, bool last) {
+  char *path = journal_path(journal, name);
+  struct segment *segment = path ? segment_open(path, journal->id, true) : NULL;
+  int why = segment ? 0 : errno;
+  bool ok = true;
+  if (segment != NULL && segment->first != strtoull(name, NULL, 16)) {
+    segment_close(segment);
+    why = EINVAL;
+  }
+  if (why == 0) {
+    *(journal->newest ? &journal->newest->next : &journal->oldest) = segment;
+    journal->newest = segment;
+  } else if (why == ENODATA && last) {
+    // The process died while it made the file; nothing was acknowledged out of it.
+    log_warn("an unfinished journal segment is removed", "file=%s", name);
+    ok = unlink(path) == 0;
+  } else {
+    errno = why;
+    ok = ((why == EINVAL || why == ENODATA) && set_aside(journal, name)) ||
+         journal_complain(journal, "a journal segment cannot be used", name);
+  }
+  free(path);
+  return ok;
+}
+
 static bool load_segments(struct journal *journal) {
   struct dirent **names = NULL;
   int count = scandir(journal->config.folder, &names, is_segment, alphasort);
   bool ok = count >= 0;
   for (int i = 0; i < count; i++) {
-    char *path = journal_path(journal, names[i]->d_name);
-    struct segment *segment = ok && path ? segment_open(path, journal->id, true) : NULL;
-    if (ok && path != NULL && segment == NULL && i == count - 1 && errno == ENODATA) {
-      // The process died while it made the file; nothing was acknowledged out of it.
-      log_warn("an unfinished journal segment is removed", "file=%s", names[i]->d_name);
-      ok = unlink(path) == 0;
-    } else if (ok && segment == NULL) {
-      ok = journal_complain(journal, "a journal segment cannot be used", names[i]->d_name);
-    } else if (ok) {
-      *(journal->newest ? &journal->newest->next : &journal->oldest) = segment;
-      journal->newest = segment;
-    }
-    free(path);
+    ok = ok && load_segment(journal, names[i]->d_name, i == count - 1);
     free(names[i]);
   }
   free(names);
@@ -146,11 +168,16 @@ static bool hand_over(struct journal *journal) {
     struct record record;
     size_t size;
     size_t offset = SEGMENT_HEADER;
-    for (uint64_t number = s->first; ok && (size = record_read(s, offset, number, &record)) > 0; number++, offset += size) {
+    uint64_t number = s->first;
+    for (; ok && (size = record_read(s, offset, number, &record)) > 0; number++, offset += size) {
       if (number >= next) {
         ok = journal_append(journal, record.topic, record.topic_length, record.payload, record.payload_length, record.flags);
         handed++;
       }
+    }
+    if (ok && s->next != NULL && number < s->next->first) {
+      log_error("records of the retired journal are damaged: they are lost", "file=%s first=%" PRIu64 " next=%" PRIu64, s->path,
+                number, s->next->first);
     }
   }
   for (struct segment *s = old.oldest, *after; s != NULL; s = after) {

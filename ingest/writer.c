@@ -141,6 +141,13 @@ static void on_down(void *arg) {
   event_del(writer->timer);
 }
 
+// Tells the store that the journal cannot bring the records from `first` up to `next`, then goes on behind them.
+static void lose(struct writer *writer, uint64_t first, uint64_t next) {
+  const struct intake_position *at = &writer->position;
+  journal_seek(writer->journal, next); // where the row's time is read
+  run(writer, LOST_RECORDS, intake_lost(at->feed, at->number, first, next, journal_received_to(writer->journal, next)));
+}
+
 // The feed is open: put the journal's reader where the store ends.
 static void opened(struct writer *writer) {
   struct intake_position *at = &writer->position;
@@ -154,9 +161,7 @@ static void opened(struct writer *writer) {
   if (at->record < oldest) {
     log_error("the store lacks records that the journal no longer keeps: they are lost", "first=%" PRIu64 " next=%" PRIu64,
               at->record, oldest);
-    journal_seek(writer->journal, oldest); // where the row's time is read
-    run(writer, LOST_RECORDS,
-        intake_lost(at->feed, at->number, at->record, oldest, journal_received_to(writer->journal, oldest)));
+    lose(writer, at->record, oldest);
     return;
   }
   if (!journal_seek(writer->journal, at->record)) {
@@ -382,6 +387,11 @@ static void idle(struct writer *writer) {
   int64_t now = clock_steady_us();
   writer->phase = IDLE;
   collect(writer);
+  uint64_t behind = writer->batch.count == 0 ? journal_damaged(writer->journal) : 0;
+  if (behind > 0) {
+    lose(writer, writer->batch.first, behind);
+    return;
+  }
   struct script *letters = replay_ask(writer->replay, writer->position.feed, writer->batch.next, writer->draining);
   if (letters != NULL) {
     run(writer, REPLAYING, letters);

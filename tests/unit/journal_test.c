@@ -280,19 +280,107 @@ static void stored_segments_are_given_up_for_room(void **state) {
   journal_close(journal);
 }
 
-// Changes the byte at `offset` of the newest segment.
-static void damage(size_t offset) {
+// Changes the byte at `offset` of the segment `name`.
+static void damage_segment(const char *name, size_t offset) {
   unsigned char byte;
-  char last[256] = "";
   char path[400];
-  segments(last);
-  snprintf(path, sizeof path, "%s/%s", folder, last);
+  snprintf(path, sizeof path, "%s/%s", folder, name);
   int fd = open(path, O_RDWR);
   assert_true(fd >= 0);
   assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
   byte ^= 0x41;
   assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
   close(fd);
+}
+
+// … of the newest segment.
+static void damage(size_t offset) {
+  char last[256] = "";
+  segments(last);
+  damage_segment(last, offset);
+}
+
+// Expects large records [first, next) to be read, and nothing behind them.
+static void expect_large(struct journal *journal, uint64_t first, uint64_t next) {
+  struct record record;
+  for (uint64_t n = first; n < next; n++) {
+    while (!journal_next(journal, &record)) {
+      assert_int_equal(journal_damaged(journal), 0);
+      usleep(1000);
+    }
+    assert_int_equal(record.number, n);
+  }
+  assert_false(journal_next(journal, &record));
+}
+
+static void a_damaged_record_costs_the_rest_of_its_segment(void **state) {
+  (void)state;
+  size_t size = record_size(1, sizeof large);
+  struct journal *journal = open_journal(1);
+  append_large(journal, 45); // ten a segment
+  damage_segment("000000000000000a.vdj", SEGMENT_HEADER + 3 * size + 5000);
+  for (int i = 0; i < 2; i++) { // with a restart the same
+    expect_large(journal, 0, 13);
+    int64_t up_to = journal_received_to(journal, 13); // of record 12
+    assert_true(up_to > 0);
+    assert_int_equal(journal_damaged(journal), 20);
+    assert_int_equal(journal_damaged(journal), 20);
+    assert_true(journal_seek(journal, 17)); // the store has some of those behind it
+    assert_int_equal(journal_damaged(journal), 20);
+    assert_true(journal_seek(journal, 20));
+    assert_true(journal_received_to(journal, 20) >= up_to);
+    expect_large(journal, 20, 45);
+    assert_int_equal(journal_damaged(journal), 0);
+    journal_close(journal);
+    journal = open_journal(1);
+  }
+  journal_close(journal);
+}
+
+static void behind_a_damaged_record_of_the_newest_segment_it_goes_on(void **state) {
+  (void)state;
+  size_t size = record_size(1, sizeof large);
+  struct journal *journal = open_journal(1);
+  append_large(journal, 6);
+  damage(SEGMENT_HEADER + 2 * size);
+  expect_large(journal, 0, 2);
+  uint64_t behind = 0;
+  while ((behind = journal_damaged(journal)) == 0) {
+    usleep(1000);
+  }
+  assert_int_equal(behind, 6);
+  assert_int_equal(segments(NULL), 2);
+  assert_true(journal_seek(journal, 6));
+  append_large(journal, 3);
+  expect_large(journal, 6, 9);
+  journal_close(journal);
+  journal = open_journal(1);
+  assert_int_equal(journal_head(journal), 9);
+  assert_true(journal_seek(journal, 6));
+  expect_large(journal, 6, 9);
+  journal_close(journal);
+}
+
+static void a_segment_with_a_damaged_head_is_set_aside(void **state) {
+  (void)state;
+  struct journal *journal = open_journal(1);
+  append_large(journal, 45);
+  journal_close(journal);
+  damage_segment("000000000000000a.vdj", 30);
+  damage_segment("0000000000000000.vdj", 0);
+  journal = open_journal(1);
+  assert_int_equal(journal_head(journal), 45);
+  assert_int_equal(journal_oldest(journal), 20);
+  assert_false(journal_seek(journal, 12));
+  expect_large(journal, 20, 45);
+  journal_close(journal);
+  damage_segment("000000000000001e.vdj", 30);
+  journal = open_journal(1);
+  expect_large(journal, 20, 30);
+  assert_int_equal(journal_damaged(journal), 40);
+  assert_true(journal_seek(journal, 35)); // in the middle of what is missing
+  assert_int_equal(journal_damaged(journal), 40);
+  journal_close(journal);
 }
 
 static void cuts_a_torn_tail_off(void **state) {
@@ -466,6 +554,9 @@ int main(void) {
       TEST(a_spare_of_another_size_is_made_anew),
       LIMITED(with_a_full_disk_there_is_a_segment_of_headroom),
       LIMITED(stored_segments_are_given_up_for_room),
+      TEST(a_damaged_record_costs_the_rest_of_its_segment),
+      TEST(behind_a_damaged_record_of_the_newest_segment_it_goes_on),
+      TEST(a_segment_with_a_damaged_head_is_set_aside),
       TEST(cuts_a_torn_tail_off),
       TEST(every_torn_byte_is_noticed),
       TEST(a_killed_process_loses_nothing),
