@@ -21,6 +21,8 @@ COMMAND(device_show);
 COMMAND(firmware_add);
 COMMAND(firmware_import);
 COMMAND(firmware_list);
+COMMAND(journal_inspect);
+COMMAND(journal_verify);
 COMMAND(ledger);
 COMMAND(migrate);
 COMMAND(status);

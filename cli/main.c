@@ -58,6 +58,17 @@ static const struct command commands[] = {
      "received = stored + duplicate + rejected + shed, each counted where it happens. With --check only what does not add up is\n"
      "shown, with worker and minute, and the exit code is then 1.",
      ledger},
+    {"journal", "inspect", "[FOLDER]", "Show what an ingest worker's journal holds: its segments, or each record.",
+     "FOLDER is the journal's; without it the one of the configuration. Nothing is changed, and a worker may have it open. "
+     "Payloads\n"
+     "are never shown. With --records --json: one object a line.",
+     journal_inspect},
+    {"journal", "verify", "[FOLDER]", "Read every record of a journal and say what is damaged.",
+     "FOLDER is the journal's; without it the one of the configuration. Nothing is changed, and a worker may have it open. The "
+     "exit\n"
+     "code is 1 where a record or a segment is damaged. Remains of a write that a crash cut short are none: they were never\n"
+     "acknowledged, or not on the disk yet (journal.sync_ms), and the next start cuts them off.",
+     journal_verify},
     {"worker", "list", "", "List ingest workers and their journals.", NULL, worker_list},
     {"worker", "retire", "NAME", "Retire an ingest worker that will not come back.",
      "Its journal is closed in the store: records that were acknowledged to devices and are not stored yet count as lost, the\n"

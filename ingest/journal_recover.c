@@ -60,7 +60,7 @@ static bool set_aside(const struct journal *journal, const char *name) {
 // Opens a segment and appends it to the list. False if the journal cannot be used without it, logged.
 static bool load_segment(struct journal *journal, const char *name, bool last) {
   char *path = journal_path(journal, name);
-  struct segment *segment = path ? segment_open(path, journal->id, true) : NULL;
+  struct segment *segment = path ? segment_open(path, journal->id) : NULL;
   int why = segment ? 0 : errno;
   bool ok = true;
   if (segment != NULL && segment->first != strtoull(name, NULL, 16)) {
@@ -107,16 +107,11 @@ static void find_end(struct journal *journal) {
     journal->head++;
     journal->received = record.received;
   }
-  size_t torn = 0;
-  for (size_t at = last->size; at > journal->end; at--) {
-    if (last->map[at - 1] != 0) {
-      torn = at - journal->end;
-      break;
-    }
-  }
-  if (torn > 0) {
-    memset(last->map + journal->end, 0, torn);
-    log_warn("torn tail of the journal cut off", "bytes=%zu after_record=%" PRIu64, torn, journal->head);
+  enum segment_tail tail = segment_tail(last, journal->end, journal->head);
+  if (tail != TAIL_EMPTY) {
+    memset(last->map + journal->end, 0, last->size - journal->end);
+    log_warn("torn tail of the journal cut off", "file=%s after_record=%" PRIu64 " whole_records_cut=%s", last->path,
+             journal->head, tail == TAIL_RECORDS ? "yes" : "no");
   }
 }
 

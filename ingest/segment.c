@@ -13,6 +13,14 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the journal is written as memory holds it, and is little-endian");
 
+enum {
+  SEGMENT_MOST = 1 << 30, // bytes of a file, as the configuration limits it
+  COPY_BYTES = 1 << 20,
+  PAGE_BYTES = 4096,
+  BODY_MOST = 1 << 20,   // bytes of a record that is looked for; a message has fewer
+  CANDIDATES_MOST = 100, // places that look like a record and are none, before looking ends
+};
+
 static const char magic[8] = {'V', 'D', 'J', 'R', 'N', 'L', '0', '1'};
 
 struct header {
@@ -36,7 +44,7 @@ struct prefix {
 };
 _Static_assert(sizeof(struct prefix) == RECORD_HEADER, "layout of a record's head");
 
-static struct segment *segment_map(const char *path, int fd, size_t size, bool writable) {
+static struct segment *segment_map(const char *path, int fd, size_t size) {
   struct segment *segment = calloc(1, sizeof *segment);
   if (segment == NULL) {
     return NULL;
@@ -44,7 +52,7 @@ static struct segment *segment_map(const char *path, int fd, size_t size, bool w
   segment->fd = fd;
   segment->size = size;
   segment->path = strdup(path);
-  segment->map = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  segment->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (segment->map == MAP_FAILED || segment->path == NULL) {
     segment->map = segment->map == MAP_FAILED ? NULL : segment->map;
     segment->fd = -1; // stays the caller's
@@ -64,7 +72,7 @@ struct segment *segment_allocate(const char *path, size_t size) {
   // Allocated before it is mapped: a full disk shows here and not as SIGBUS in the middle of a record.
   failed = failed ? failed : posix_fallocate(fd, 0, (off_t)size);
   failed = failed || fsync(fd) == 0 ? failed : errno;
-  struct segment *segment = failed ? NULL : segment_map(path, fd, size, true);
+  struct segment *segment = failed ? NULL : segment_map(path, fd, size);
   if (segment == NULL) {
     failed = failed ? failed : errno;
     unlink(path); // what it could get of the disk goes back
@@ -105,9 +113,9 @@ static int check_header(const struct segment *segment, const uint8_t *id) {
   return id != NULL && memcmp(header.id, id, JOURNAL_ID) != 0 ? ESTALE : 0;
 }
 
-struct segment *segment_open(const char *path, const uint8_t *id, bool writable) {
+struct segment *segment_open(const char *path, const uint8_t *id) {
   struct stat info;
-  int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) {
     return NULL;
   }
@@ -115,7 +123,7 @@ struct segment *segment_open(const char *path, const uint8_t *id, bool writable)
   if (fstat(fd, &info) != 0) {
     failed = errno;
   } else if (info.st_size >= SEGMENT_HEADER + RECORD_HEADER) {
-    struct segment *segment = segment_map(path, fd, (size_t)info.st_size, writable);
+    struct segment *segment = segment_map(path, fd, (size_t)info.st_size);
     failed = segment ? check_header(segment, id) : errno;
     if (segment != NULL && failed == 0) {
       segment->first = ((const struct header *)(const void *)segment->map)->first;
@@ -129,6 +137,68 @@ struct segment *segment_open(const char *path, const uint8_t *id, bool writable)
   close(fd);
   errno = failed;
   return NULL;
+}
+
+// Copies the file; what cannot be read is left out, page by page. Returns how much that is.
+static size_t copy_file(int fd, uint8_t *to, size_t size) {
+  size_t unreadable = 0;
+  for (size_t at = 0; at < size;) {
+    ssize_t got = pread(fd, to + at, size - at < COPY_BYTES ? size - at : COPY_BYTES, (off_t)at);
+    if (got > 0) {
+      at += (size_t)got;
+    } else if (got == 0) {
+      return unreadable + (size - at);
+    } else if (errno != EINTR) {
+      size_t page = PAGE_BYTES - at % PAGE_BYTES;
+      page = page < size - at ? page : size - at;
+      unreadable += page;
+      at += page;
+    }
+  }
+  return unreadable;
+}
+
+struct segment *segment_load(const char *path, size_t *unreadable) {
+  struct stat info;
+  struct segment *segment = calloc(1, sizeof *segment);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); // whatever it is, it does not hold us
+  int failed = segment == NULL || fd < 0 || fstat(fd, &info) != 0 ? errno : 0;
+  if (failed == 0 && !S_ISREG(info.st_mode)) {
+    failed = EINVAL;
+  } else if (failed == 0 && info.st_size < SEGMENT_HEADER + RECORD_HEADER) {
+    failed = ENODATA;
+  } else if (failed == 0 && info.st_size > SEGMENT_MOST) {
+    failed = EFBIG;
+  }
+  if (failed == 0) {
+    segment->fd = -1;
+    segment->size = (size_t)info.st_size;
+    segment->path = strdup(path);
+    segment->map = mmap(NULL, segment->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    failed = segment->map == MAP_FAILED || segment->path == NULL ? ENOMEM : 0;
+    segment->map = segment->map == MAP_FAILED ? NULL : segment->map;
+  }
+  if (failed == 0) {
+    *unreadable = copy_file(fd, segment->map, segment->size);
+    failed = check_header(segment, NULL);
+    segment->first = ((const struct header *)(const void *)segment->map)->first;
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+  if (failed != 0) {
+    if (segment != NULL) {
+      segment->fd = -1;
+    }
+    segment_close(segment);
+    errno = failed;
+    return NULL;
+  }
+  return segment;
+}
+
+const uint8_t *segment_id(const struct segment *segment) {
+  return segment->map + offsetof(struct header, id);
 }
 
 void segment_close(struct segment *segment) {
@@ -187,4 +257,32 @@ size_t record_read(const struct segment *segment, size_t offset, uint64_t number
       .payload_length = prefix.body - prefix.topic,
   };
   return record_size(record->topic_length, record->payload_length);
+}
+
+enum segment_tail segment_tail(const struct segment *segment, size_t offset, uint64_t number) {
+  enum segment_tail tail = TAIL_EMPTY;
+  struct prefix prefix;
+  struct record record;
+  int candidates = 0;
+  for (size_t at = offset; at < segment->size; at += 8) {
+    uint64_t word = 0;
+    memcpy(&word, segment->map + at, segment->size - at < sizeof word ? segment->size - at : sizeof word);
+    if (word == 0) {
+      continue;
+    }
+    tail = TAIL_TORN;
+    if (segment->size - at < sizeof prefix) {
+      continue;
+    }
+    memcpy(&prefix, segment->map + at, sizeof prefix);
+    bool may_be = prefix.number > number && prefix.number - number <= segment->size / RECORD_HEADER && prefix.body <= BODY_MOST;
+    if (may_be && record_read(segment, at, prefix.number, &record) > 0) {
+      return TAIL_RECORDS;
+    }
+    candidates += may_be;
+    if (candidates > CANDIDATES_MOST) {
+      return TAIL_TORN;
+    }
+  }
+  return tail;
 }

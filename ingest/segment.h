@@ -43,10 +43,15 @@ struct segment *segment_allocate(const char *path, size_t size);
 // Makes it the file `path` for the records from `first` on: header written and synced. False on failure, errno set; it may be
 // begun again.
 bool segment_begin(struct segment *segment, const char *path, const uint8_t *id, uint64_t first);
-// Maps an existing file; read-only unless `writable`. NULL where it was not finished (errno ENODATA), is not a segment (EINVAL),
-// is of another journal than `id` (ESTALE), or cannot be read. `id` NULL: any journal.
-struct segment *segment_open(const char *path, const uint8_t *id, bool writable);
+// Maps an existing file. NULL where it was not finished (errno ENODATA), is not a segment (EINVAL), is of another journal than
+// `id` (ESTALE), or cannot be read.
+struct segment *segment_open(const char *path, const uint8_t *id);
+// Reads an existing file into memory of its own, for tools: it is not changed, and may be written to, cut off or be on a broken
+// disk meanwhile. *unreadable: bytes that the disk did not give, zeros here. NULL as above, for any journal, or EFBIG.
+struct segment *segment_load(const char *path, size_t *unreadable);
 void segment_close(struct segment *segment); // unmaps; accepts NULL
+
+const uint8_t *segment_id(const struct segment *segment); // of the journal; JOURNAL_ID bytes
 
 // Bytes that a record takes in the file.
 size_t record_size(size_t topic_length, size_t payload_length);
@@ -54,5 +59,10 @@ size_t record_size(size_t topic_length, size_t payload_length);
 void record_write(struct segment *segment, size_t offset, const struct record *record);
 // Reads the record at `offset`, which has to have `number`. Returns its size, or 0 where the records end.
 size_t record_read(const struct segment *segment, size_t offset, uint64_t number, struct record *record);
+
+// What lies where the records end, which should have gone on with `number` at `offset`: nothing, the remains of a torn write, or
+// whole records, so that it is the one at `offset` that was damaged.
+enum segment_tail { TAIL_EMPTY, TAIL_TORN, TAIL_RECORDS };
+enum segment_tail segment_tail(const struct segment *segment, size_t offset, uint64_t number);
 
 #endif

@@ -43,7 +43,8 @@ static void read_all(const struct segment *segment) {
   struct record record;
   size_t offset = SEGMENT_HEADER;
   size_t size;
-  for (uint64_t number = segment->first; (size = record_read(segment, offset, number, &record)) > 0; number++) {
+  uint64_t number = segment->first;
+  for (; (size = record_read(segment, offset, number, &record)) > 0; number++) {
     CHECK(record.number == number && size % 8 == 0 && size >= RECORD_HEADER);
     CHECK((const uint8_t *)record.topic >= segment->map &&
           record.payload + record.payload_length <= segment->map + segment->size);
@@ -51,6 +52,8 @@ static void read_all(const struct segment *segment) {
     input_touch(record.payload, record.payload_length);
     offset += size;
   }
+  enum segment_tail tail = segment_tail(segment, offset, number);
+  CHECK(tail != TAIL_EMPTY || offset >= segment->size || segment->map[segment->size - 1] == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -67,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if ((data[0] & FIX_HEADER) && length >= SEGMENT_HEADER) {
     fix_header(file, length);
   }
-  struct segment *segment = segment_open(input_file(file, length), NULL, false);
+  size_t unreadable;
+  struct segment *segment = segment_load(input_file(file, length), &unreadable);
   if (segment != NULL) {
     read_all(segment);
   }

@@ -5,6 +5,9 @@ The worker stays alive, leaves the broker while it has no room, comes back by it
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -185,6 +188,18 @@ def test_stored_segments_are_given_up_before_the_broker_is_left(full: Full) -> N
     full.finish()
 
 
+def expect_damage(life: Life, damaged: Path, behind: Path) -> int:
+    """The operator's command tells where it is. Returns the first record that cannot be read."""
+    shown = json.loads(life.stack.vedette("journal", "inspect", "--json"))
+    (segment,) = [segment for segment in shown["segments"] if segment["state"] != "whole"]
+    assert (segment["file"], segment["state"], segment["missing_to"]) == (damaged.name, "damaged", int(behind.stem, 16))
+    record = segment["damaged_record"]
+    assert segment["first_record"] < record < segment["missing_to"] and record == segment["last_record"] + 1
+    with pytest.raises(StackError, match=f"damaged in 1 of [0-9]+ segments, first in {damaged} at record {record}"):
+        life.stack.vedette("journal", "verify")
+    return int(record)
+
+
 def test_damaged_records_are_lost_and_said_and_the_worker_goes_on(started: Callable[..., Life]) -> None:
     """A byte of a record that was acknowledged is another when it is read: a row, an alert, gaps, and no stall."""
     life = started(0)
@@ -202,13 +217,14 @@ def test_damaged_records_are_lost_and_said_and_the_worker_goes_on(started: Calla
         byte = file.read(1)
         file.seek(-1, 1)
         file.write(bytes([byte[0] ^ 1]))
+    first_lost = expect_damage(life, damaged, behind)
     life.stack.processes[INGEST].start()
     life.stack.postgres.start()
     books.wait_rows(life.installation, "SELECT count(*) FROM store.batch WHERE kind = 'lost'", expect=[(1,)])
     ((feed, kind, lost),) = life.ends()
     assert (feed, kind) == (1, "lost")
-    ((next_record,),) = books.ask(life.installation, "SELECT next_record FROM store.batch WHERE kind = 'lost'")
-    assert next_record == int(behind.stem, 16)
+    assert books.ask(life.installation, "SELECT first_record, next_record FROM store.batch WHERE kind = 'lost'") == [
+        (first_lost, int(behind.stem, 16))]
     life.publish(20)
     life.wait_stored(but=lost)
     life.expect_alive()
@@ -217,3 +233,79 @@ def test_damaged_records_are_lost_and_said_and_the_worker_goes_on(started: Calla
     assert [alert[1] for alert in life.alerts()] == ["records lost"]
     assert sum(map(len, life.missing().values())) == lost
     assert set(life.missing()) <= set(DEVICES)
+
+
+# --- vedette journal
+
+
+def test_a_journal_can_be_looked_at_while_it_is_written(started: Callable[..., Life]) -> None:
+    """Nothing is damaged at any moment, nothing is changed, no payload is shown."""
+    life = started(64)
+    life.stack.start_ingest()
+    for _ in range(10):
+        life.publish(40, size=REPORT_BYTES)
+        assert ": all whole" in life.stack.vedette("journal", "verify")
+    life.wait_stored()
+    messages = life.published * len(DEVICES) + 10 * len(DEVICES)
+    shown = json.loads(life.stack.vedette("journal", "inspect", "--json"))
+    assert shown["fine"] and shown["records"] == messages
+    assert [segment["state"] for segment in shown["segments"]] == ["whole"] * len(shown["segments"])
+    assert len(shown["segments"]) == len(list(life.journal().glob("*.vdj"))) > 3
+    records = [json.loads(line) for line in life.stack.vedette("journal", "inspect", "--records", "--json").splitlines()]
+    assert [record["record"] for record in records] == list(range(messages))
+    assert {record["topic"] for record in records} == {f"vedette/v1/{name}/{kind}" for name in DEVICES
+                                                      for kind in ("report", "connectivity")}
+    assert "xxxxxxxx" not in life.stack.vedette("journal", "inspect", "--records")
+
+
+def test_a_journal_of_anything_can_be_looked_at(started: Callable[..., Life]) -> None:
+    """On files that are no segments, cut off, torn, of other journals or not files at all."""
+    life = started(64)
+    life.stack.start_ingest()
+    life.publish(200, size=REPORT_BYTES)
+    life.wait_stored()
+    books.stop_cleanly(life.installation, INGEST)
+    names = sorted(path.name for path in life.journal().glob("*.vdj"))
+    assert len(names) >= 4
+    copy = life.stack.account.folder(life.stack.folder / "copy", 0o755)
+    shutil.copytree(life.journal(), copy, dirs_exist_ok=True)
+    (copy / "00000000ffffff00.vdj").write_bytes(os.urandom(5000))
+    (copy / "00000000ffffff01.vdj").mkdir()
+    os.mkfifo(copy / "00000000ffffff02.vdj")
+    (copy / "00000000ffffff03.vdj").write_bytes((copy / names[0]).read_bytes())
+    with (copy / "00000000ffffff04.vdj").open("wb") as file:
+        file.truncate(1 << 40)
+    os.truncate(copy / names[1], 400_000)
+    (copy / "00000000ffffff05.vdj").write_bytes(b"")
+    for path in copy.iterdir():
+        life.stack.account.own(path)
+    shown = json.loads(life.stack.vedette("journal", "inspect", copy, "--json"))
+    states = {segment["file"]: segment["state"] for segment in shown["segments"]}
+    assert states[names[0]] == states[names[2]] == "whole" and states[names[-1]] == "damaged"  # numbers are missing behind it
+    assert states[names[1]] == "unusable"
+    assert [state for name, state in states.items() if name.startswith("00000000ffffff0")] == ["unusable"] * 5 + ["unbegun"]
+    with pytest.raises(StackError, match="damaged in 7 of"):
+        life.stack.vedette("journal", "verify", copy)
+    assert "cannot be used" in life.stack.vedette("journal", "inspect", copy)
+    with pytest.raises(StackError, match="is no journal"):
+        life.stack.vedette("journal", "inspect", life.stack.logs)
+    with pytest.raises(StackError, match="No such file"):
+        life.stack.vedette("journal", "inspect", life.stack.folder / "nowhere")
+
+
+def test_a_torn_end_is_told_and_is_no_damage(started: Callable[..., Life]) -> None:
+    """What a power cut leaves: the next start cuts it off."""
+    life = started(64)
+    life.stack.start_ingest()
+    life.publish(5)
+    life.wait_stored()
+    life.installation.kill9(INGEST)
+    (segment,) = life.journal().glob("*.vdj")
+    shown = json.loads(life.stack.vedette("journal", "inspect", "--json"))
+    with segment.open("r+b") as file:
+        file.seek(shown["segments"][0]["used_bytes"])
+        file.write(b"torn")
+    assert f"follow record {shown['records']}; the next start cuts them off" in life.stack.vedette("journal", "verify")
+    life.stack.start_ingest()
+    assert "torn tail of the journal cut off" in life.stack.processes[INGEST].log_text()
+    assert "torn" not in life.stack.vedette("journal", "inspect")
