@@ -60,7 +60,10 @@ static bool set_aside(const struct journal *journal, const char *name) {
 // Opens a segment and appends it to the list. False if the journal cannot be used without it, logged.
 static bool load_segment(struct journal *journal, const char *name, bool last) {
   char *path = journal_path(journal, name);
-  struct segment *segment = path ? segment_open(path, journal->id) : NULL;
+  if (path == NULL) {
+    return false;
+  }
+  struct segment *segment = segment_open(path, journal->id);
   int why = segment ? 0 : errno;
   bool ok = true;
   if (segment != NULL && segment->first != strtoull(name, NULL, 16)) {

@@ -44,6 +44,7 @@ struct prefix {
 };
 _Static_assert(sizeof(struct prefix) == RECORD_HEADER, "layout of a record's head");
 
+// Maps a file, or memory for what will be read of one (fd −1).
 static struct segment *segment_map(const char *path, int fd, size_t size) {
   struct segment *segment = calloc(1, sizeof *segment);
   if (segment == NULL) {
@@ -52,7 +53,7 @@ static struct segment *segment_map(const char *path, int fd, size_t size) {
   segment->fd = fd;
   segment->size = size;
   segment->path = strdup(path);
-  segment->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  segment->map = mmap(NULL, size, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
   if (segment->map == MAP_FAILED || segment->path == NULL) {
     segment->map = segment->map == MAP_FAILED ? NULL : segment->map;
     segment->fd = -1; // stays the caller's
@@ -158,38 +159,38 @@ static size_t copy_file(int fd, uint8_t *to, size_t size) {
   return unreadable;
 }
 
-struct segment *segment_load(const char *path, size_t *unreadable) {
+// Size of a file that may be a segment. Returns 0 or errno.
+static int regular_size(int fd, size_t *size) {
   struct stat info;
-  struct segment *segment = calloc(1, sizeof *segment);
+  if (fstat(fd, &info) != 0) {
+    return errno;
+  }
+  *size = (size_t)info.st_size;
+  if (!S_ISREG(info.st_mode)) {
+    return EINVAL;
+  }
+  return info.st_size > SEGMENT_MOST ? EFBIG : info.st_size < SEGMENT_HEADER + RECORD_HEADER ? ENODATA : 0;
+}
+
+struct segment *segment_load(const char *path, size_t *unreadable) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); // whatever it is, it does not hold us
-  int failed = segment == NULL || fd < 0 || fstat(fd, &info) != 0 ? errno : 0;
-  if (failed == 0 && !S_ISREG(info.st_mode)) {
-    failed = EINVAL;
-  } else if (failed == 0 && info.st_size < SEGMENT_HEADER + RECORD_HEADER) {
-    failed = ENODATA;
-  } else if (failed == 0 && info.st_size > SEGMENT_MOST) {
-    failed = EFBIG;
+  if (fd < 0) {
+    return NULL;
   }
+  size_t size = 0;
+  struct segment *segment = NULL;
+  int failed = regular_size(fd, &size);
   if (failed == 0) {
-    segment->fd = -1;
-    segment->size = (size_t)info.st_size;
-    segment->path = strdup(path);
-    segment->map = mmap(NULL, segment->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    failed = segment->map == MAP_FAILED || segment->path == NULL ? ENOMEM : 0;
-    segment->map = segment->map == MAP_FAILED ? NULL : segment->map;
+    segment = segment_map(path, -1, size);
+    failed = segment ? 0 : ENOMEM;
   }
-  if (failed == 0) {
-    *unreadable = copy_file(fd, segment->map, segment->size);
+  if (segment != NULL) {
+    *unreadable = copy_file(fd, segment->map, size);
     failed = check_header(segment, NULL);
     segment->first = ((const struct header *)(const void *)segment->map)->first;
   }
-  if (fd >= 0) {
-    close(fd);
-  }
+  close(fd);
   if (failed != 0) {
-    if (segment != NULL) {
-      segment->fd = -1;
-    }
     segment_close(segment);
     errno = failed;
     return NULL;
