@@ -1,5 +1,6 @@
-"""A run of chaos: simulated devices publish through a real Mosquitto into a real PostgreSQL while chaos_faults.py does its worst, and
-then everything is counted. The simulator's own record says what was acknowledged to devices, the broker's log what ingest acknowledged."""
+"""A run of chaos: simulated devices publish through a real Mosquitto into a real PostgreSQL while chaos_faults.py does its worst;
+then everything is counted. The simulator's own record says what was acknowledged to devices, the broker's log what ingest
+acknowledged."""
 
 from __future__ import annotations
 
@@ -131,7 +132,7 @@ def settle(installation: Installation, say: Say) -> None:
     def arrived() -> bool:
         rows = books.ask(installation, "SELECT d.credential, max(r.sequence) FROM store.report r JOIN store.device d"
                          " ON d.id = r.publisher GROUP BY 1")
-        return dict(rows) == last
+        return {credential: sequence for credential, sequence in rows} == last
 
     assert wait_until(arrived, books.END_S, step=0.2), "the last reports did not arrive"
     say(f"drained {time.monotonic() - began:.1f} s after the last device left")
