@@ -1,15 +1,12 @@
 #include "common/config.h"
 
+#include "common/document.h"
+
 #include <errno.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
-
-enum { FILE_LIMIT = 256 * 1024 }; // bytes; ours has about 2,000
 
 enum kind { TEXT, NAME, PATH, HOST, UINT32, PORT, REAL };
 
@@ -72,27 +69,10 @@ static const struct setting settings[] = {
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
 
 struct loader {
-  const char *path;
-  char *error;
-  size_t error_size;
-  yaml_document_t document;
+  struct document document;
   struct config *config;
   bool given[SETTINGS];
 };
-
-__attribute__((format(printf, 4, 5))) static bool refuse(struct loader *l, size_t line, const char *field, const char *why, ...) {
-  char reason[256];
-  va_list args;
-  va_start(args, why);
-  vsnprintf(reason, sizeof reason, why, args);
-  va_end(args);
-  if (line > 0) {
-    snprintf(l->error, l->error_size, "%s, line %zu: %s%s%s", l->path, line, field, field[0] ? ": " : "", reason);
-  } else {
-    snprintf(l->error, l->error_size, "%s: %s%s%s", l->path, field, field[0] ? ": " : "", reason);
-  }
-  return false;
-}
 
 static bool is_name(const char *text) {
   size_t length = strlen(text);
@@ -101,40 +81,32 @@ static bool is_name(const char *text) {
 
 // Takes relative paths from the configuration file's folder.
 static char *resolve(const struct loader *l, const char *text) {
-  const char *slash = strrchr(l->path, '/');
+  const char *slash = strrchr(l->document.path, '/');
   char *out = NULL;
   if (text[0] == '/' || slash == NULL) {
     return strdup(text);
   }
-  return asprintf(&out, "%.*s/%s", (int)(slash - l->path), l->path, text) < 0 ? NULL : out;
+  return asprintf(&out, "%.*s/%s", (int)(slash - l->document.path), l->document.path, text) < 0 ? NULL : out;
 }
 
 static bool store_text(struct loader *l, const struct setting *s, size_t line, const char *text) {
   char **target = (char **)(void *)((char *)l->config + s->offset);
   if (text[0] == '\0') {
-    return refuse(l, line, s->field, "is empty");
+    return document_refuse(&l->document, line, s->field, "is empty");
   }
   if (s->kind == NAME && !is_name(text)) {
-    return refuse(l, line, s->field, "\"%.60s\" is not a name: 1 to 40 of a-z, 0-9 and -", text);
+    return document_refuse(&l->document, line, s->field, "\"%.60s\" is not a name: 1 to 40 of a-z, 0-9 and -", text);
   }
   bool path = s->kind == PATH || (s->kind == HOST && strchr(text, '/') != NULL);
   *target = path ? resolve(l, text) : strdup(text);
-  return *target != NULL || refuse(l, line, s->field, "out of memory");
+  return *target != NULL || document_refuse(&l->document, line, s->field, "out of memory");
 }
 
 static bool store_number(struct loader *l, const struct setting *s, size_t line, const char *text) {
   char *target = (char *)l->config + s->offset;
-  char *end = NULL;
-  errno = 0;
-  double number = strtod(text, &end);
-  if (end == text || *end != '\0' || errno != 0 || !isfinite(number)) {
-    return refuse(l, line, s->field, "\"%.60s\" is not a number", text);
-  }
-  if (s->kind != REAL && number != floor(number)) {
-    return refuse(l, line, s->field, "%.60s is not a whole number", text);
-  }
-  if (number < s->least || number > s->most) {
-    return refuse(l, line, s->field, "%.60s is out of range: %.10g to %.10g", text, s->least, s->most);
+  double number;
+  if (!document_number(&l->document, line, s->field, text, s->kind != REAL, s->least, s->most, &number)) {
+    return false;
   }
   if (s->kind == REAL) {
     memcpy(target, &number, sizeof number);
@@ -154,15 +126,15 @@ static bool store_value(struct loader *l, const struct setting *s, size_t line, 
 static bool take_scalar(struct loader *l, const char *field, const yaml_node_t *value) {
   for (size_t i = 0; i < SETTINGS; i++) {
     if (strcmp(settings[i].field, field) == 0) {
-      size_t line = value->start_mark.line + 1;
+      size_t line = document_line(value);
       if (l->given[i]) {
-        return refuse(l, line, field, "is given twice");
+        return document_refuse(&l->document, line, field, "is given twice");
       }
       l->given[i] = true;
       return store_value(l, &settings[i], line, (const char *)value->data.scalar.value);
     }
   }
-  return refuse(l, value->start_mark.line + 1, field, "is not a setting");
+  return document_refuse(&l->document, document_line(value), field, "is not a setting");
 }
 
 static bool is_section(const char *field) {
@@ -177,11 +149,11 @@ static bool is_section(const char *field) {
 
 static bool take_mapping(struct loader *l, const char *prefix, const yaml_node_t *node) {
   for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
-    const yaml_node_t *key = yaml_document_get_node(&l->document, pair->key);
-    const yaml_node_t *value = yaml_document_get_node(&l->document, pair->value);
+    const yaml_node_t *key = yaml_document_get_node(&l->document.yaml, pair->key);
+    const yaml_node_t *value = yaml_document_get_node(&l->document.yaml, pair->value);
     char field[160];
     if (key->type != YAML_SCALAR_NODE) {
-      return refuse(l, key->start_mark.line + 1, prefix, "a key is not a word");
+      return document_refuse(&l->document, document_line(key), prefix, "a key is not a word");
     }
     snprintf(field, sizeof field, "%s%s%.80s", prefix, prefix[0] ? "." : "", (const char *)key->data.scalar.value);
     bool section = is_section(field);
@@ -190,9 +162,9 @@ static bool take_mapping(struct loader *l, const char *prefix, const yaml_node_t
         return false;
       }
     } else if (section && !(value->type == YAML_SCALAR_NODE && value->data.scalar.length == 0)) {
-      return refuse(l, value->start_mark.line + 1, field, "is a section: its settings stand indented below it");
+      return document_refuse(&l->document, document_line(value), field, "is a section: its settings stand indented below it");
     } else if (!section && value->type != YAML_SCALAR_NODE) {
-      return refuse(l, value->start_mark.line + 1, field, "is not a section");
+      return document_refuse(&l->document, document_line(value), field, "is not a section");
     } else if (!section && !take_scalar(l, field, value)) {
       return false;
     }
@@ -207,7 +179,7 @@ static bool complete(struct loader *l) {
       continue;
     }
     if (s->preset == NULL) {
-      return refuse(l, 0, s->field, "is missing");
+      return document_refuse(&l->document, 0, s->field, "is missing");
     }
     if (s->preset[0] != '\0' && !store_value(l, s, 0, s->preset)) {
       return false;
@@ -215,46 +187,31 @@ static bool complete(struct loader *l) {
   }
   const struct config_journal *j = &l->config->ingest.journal;
   if (j->low_mib >= j->high_mib) {
-    return refuse(l, 0, "ingest.journal.low_mib", "has to be below high_mib");
+    return document_refuse(&l->document, 0, "ingest.journal.low_mib", "has to be below high_mib");
   }
   return true;
 }
 
-static bool read_document(struct loader *l, FILE *file) {
-  yaml_parser_t parser;
-  if (!yaml_parser_initialize(&parser)) {
-    return refuse(l, 0, "", "out of memory");
-  }
-  yaml_parser_set_input_file(&parser, file);
-  bool ok = yaml_parser_load(&parser, &l->document) != 0;
-  if (!ok) {
-    refuse(l, parser.problem_mark.line + 1, "", "not YAML: %s", parser.problem ? parser.problem : "unreadable");
-  }
-  yaml_parser_delete(&parser);
-  return ok;
-}
-
 struct config *config_load(const char *path, char *error, size_t error_size) {
-  struct loader l = {.path = path, .error = error, .error_size = error_size};
+  struct loader l = {.document = {.path = path, .error = error, .error_size = error_size}};
   bool ok = false;
   FILE *file = fopen(path, "re");
   if (file == NULL) {
-    refuse(&l, 0, "", "cannot be read: %s; name the configuration with --config FILE or VEDETTE_CONFIG", strerror(errno));
+    document_refuse(&l.document, 0, "", "cannot be read: %s; name the configuration with --config FILE or VEDETTE_CONFIG",
+                    strerror(errno));
     return NULL;
   }
   l.config = calloc(1, sizeof *l.config);
   if (l.config == NULL) {
-    refuse(&l, 0, "", "out of memory");
-  } else if (fseek(file, 0, SEEK_END) != 0 || ftell(file) > FILE_LIMIT || fseek(file, 0, SEEK_SET) != 0) {
-    refuse(&l, 0, "", "is not a file of at most %d KiB", FILE_LIMIT / 1024);
-  } else if (read_document(&l, file)) {
-    const yaml_node_t *root = yaml_document_get_root_node(&l.document);
+    document_refuse(&l.document, 0, "", "out of memory");
+  } else if (document_read(&l.document, file)) {
+    const yaml_node_t *root = yaml_document_get_root_node(&l.document.yaml);
     if (root == NULL || root->type != YAML_MAPPING_NODE) {
-      refuse(&l, 0, "", "holds no settings");
+      document_refuse(&l.document, 0, "", "holds no settings");
     } else {
       ok = take_mapping(&l, "", root) && complete(&l);
     }
-    yaml_document_delete(&l.document);
+    yaml_document_delete(&l.document.yaml);
   }
   fclose(file);
   if (!ok) {
