@@ -20,7 +20,7 @@ size_t batch_memory_limit(void) {
 }
 
 bool batch_init(struct batch *batch, size_t room) {
-  *batch = (struct batch){.room = room};
+  *batch = (struct batch){.decoders = {decoder_wire()}, .decoder_count = 1, .room = room};
   batch->region = region_new(REGION_LIMIT);
   batch->scratch = region_new(SCRATCH_LIMIT);
   batch->messages = calloc(room, sizeof *batch->messages);
@@ -42,6 +42,12 @@ void batch_destroy(struct batch *batch) {
   copy_free(&batch->connectivity);
   copy_free(&batch->letters);
   *batch = (struct batch){0};
+}
+
+void batch_add_decoder(struct batch *batch, struct decoder *decoder) {
+  if (batch->decoder_count < DECODERS_MOST) {
+    batch->decoders[batch->decoder_count++] = decoder;
+  }
 }
 
 void batch_reset(struct batch *batch, uint64_t first) {
@@ -66,9 +72,12 @@ void message_reject(struct message *message, Vedette__V1__Reason reason, const c
 
 // The registry's part of the checks: who speaks, for whom, and may they.
 static void admit(struct batch *batch, struct directory *directory, struct message *message) {
-  const char *credential;
-  size_t length;
-  topic_parse(message->record.topic, message->record.topic_length, &credential, &length);
+  const char *credential = message->credential;
+  size_t length = message->credential_length;
+  if (message->kind == TOPIC_OTHER) { // nobody's
+    message->letters = directory_strangers(directory);
+    return;
+  }
   message->publisher = directory_find(directory, credential, length);
   message->device = message->publisher;
   message->letters = message->publisher != NULL ? &message->publisher->letters : directory_strangers(directory);
@@ -129,35 +138,56 @@ static int64_t digest(const struct record *record) {
   return (int64_t)XXH3_64bits(record->payload, record->payload_length);
 }
 
-static void decode(struct batch *batch, struct message *message) {
+static bool is_numbered(const struct message *message) {
+  return !(message->marks & MARK_NO_SEQUENCE);
+}
+
+// What the rows' key has for boot and sequence. Where the publisher does not number its reports the message is told by what it
+// says: topic and payload (one content on two topics is two messages).
+static void number_message(struct message *message) {
   const struct record *record = &message->record;
-  struct verdict verdict = {0};
-  if (message->kind == TOPIC_REPORT) {
-    verdict = decode_report(batch->region, record->payload, record->payload_length, &message->report);
-    if (message->report != NULL) {
-      message->boot = report_boot(message->report);
-      message->sequence = message->report->sequence <= INT64_MAX ? message->report->sequence : 0;
-    }
-  } else if (message->kind == TOPIC_CONNECTIVITY) {
-    verdict = decode_connectivity(batch->region, record->payload, record->payload_length, &message->connectivity);
-    if (message->connectivity != NULL) {
-      message->boot = connectivity_boot(message->connectivity);
-      message->sequence = message->connectivity->connection;
-    }
-  } else {
-    verdict = (struct verdict){VEDETTE__V1__REASON__REASON_TOPIC, "not a topic of vedette/v1"};
+  if (!is_numbered(message)) {
+    uint64_t content = XXH3_64bits_withSeed(record->topic, record->topic_length, (uint64_t)message->digest);
+    message->sequence = content & INT64_MAX;
+  } else if (message->report != NULL) {
+    message->boot = report_boot(message->report);
+    message->sequence = message->report->sequence <= INT64_MAX ? message->report->sequence : 0;
+  } else if (message->connectivity != NULL) {
+    message->boot = connectivity_boot(message->connectivity);
+    message->sequence = message->connectivity->connection;
   }
-  message->decoded = verdict.reason == 0 && message->report != NULL ? check_times(batch, message) : verdict;
+}
+
+static void decode(struct batch *batch, struct message *message) {
+  struct decoded decoded;
+  size_t asked = 0;
+  while (asked < batch->decoder_count &&
+         !batch->decoders[asked]->decode(batch->decoders[asked], batch->region, &message->record, &decoded)) {
+    asked++;
+  }
+  if (asked == batch->decoder_count) {
+    decoded = (struct decoded){.kind = TOPIC_OTHER,
+                               .credential = "",
+                               .verdict = {VEDETTE__V1__REASON__REASON_TOPIC, "not a topic of vedette/v1 or of a mapping"}};
+  }
+  message->kind = decoded.kind;
+  message->credential = decoded.credential;
+  message->credential_length = decoded.credential_length;
+  message->report = decoded.report;
+  message->connectivity = decoded.connectivity;
+  message->marks = decoded.marks;
+  number_message(message);
+  message->decoded = decoded.verdict.reason == 0 && message->report != NULL ? check_times(batch, message) : decoded.verdict;
 }
 
 static bool looks_repeated(const struct message *message) {
   const struct device *publisher = message->publisher;
   return (message->record.flags & (RECORD_DUP | RECORD_REPLAY)) ||
-         (publisher->boot == message->boot && message->sequence <= publisher->sequence);
+         (is_numbered(message) && publisher->boot == message->boot && message->sequence <= publisher->sequence);
 }
 
 static bool is_urgent(const struct message *message) {
-  return message->kind == TOPIC_CONNECTIVITY || message->report->n_events > 0;
+  return message->report == NULL || message->report->n_events > 0; // no report: connectivity
 }
 
 // Takes the message's tokens, or sheds it. A record that is read again was charged before; a replay is the operator's doing.
@@ -226,10 +256,7 @@ bool batch_add(struct batch *batch, struct directory *directory, const struct re
   }
   minute->received++;
   struct message *message = &batch->messages[batch->count++];
-  const char *credential;
-  size_t length;
   *message = (struct message){.record = *record, .digest = digest(record)};
-  message->kind = topic_parse(record->topic, record->topic_length, &credential, &length);
   decode(batch, message);
   judge(batch, directory, message);
   batch->letter_bytes += message->outcome == OUTCOME_REJECTED ? record->payload_length : 0;
@@ -298,7 +325,8 @@ void batch_remember(struct batch *batch) {
   for (size_t i = 0; i < batch->count; i++) {
     const struct message *message = &batch->messages[i];
     struct device *publisher = message->publisher;
-    if (message->outcome != OUTCOME_STORED || message->report == NULL || (message->record.flags & RECORD_REPLAY)) {
+    if (message->outcome != OUTCOME_STORED || message->report == NULL || !is_numbered(message) ||
+        (message->record.flags & RECORD_REPLAY)) {
       continue; // a replay says nothing about where the publisher is now
     }
     if (publisher->boot != message->boot || message->sequence > publisher->sequence) {

@@ -19,7 +19,9 @@ enum outcome { OUTCOME_STORED, OUTCOME_DUPLICATE, OUTCOME_REJECTED, OUTCOME_SHED
 enum letter { LETTER_OPEN, LETTER_WHOLE, LETTER_PART, LETTER_DROPPED };
 
 struct message {
-  struct record record; // points into the journal
+  struct record record;   // points into the journal
+  const char *credential; // the publisher's, by the topic
+  size_t credential_length;
   enum topic_kind kind;
   enum outcome outcome;
   struct verdict decoded;   // what decoding and checking say, whoever sent it
@@ -28,7 +30,8 @@ struct message {
   struct device *device;    // whom it is about; NULL when rejected before that was known
   Vedette__V1__Report *report;
   Vedette__V1__Connectivity *connectivity;
-  int64_t boot;      // 0: not readable
+  int marks;         // what the decoder says beside the time's marks
+  int64_t boot;      // 0: not readable, or the publisher does not number its reports
   uint64_t sequence; // a report's sequence or a connectivity message's connection
   int64_t digest;
   enum letter letter;           // of a rejected one
@@ -58,7 +61,11 @@ struct minute {
   uint64_t letters; // of the rejected: kept as dead letters
 };
 
+enum { DECODERS_MOST = 4 };
+
 struct batch {
+  struct decoder *decoders[DECODERS_MOST]; // asked in this order
+  size_t decoder_count;
   struct region *region;  // messages
   struct region *scratch; // rows and what is asked about them: emptied when rows are made anew; no batch of messages fills it
   struct message *messages;
@@ -84,6 +91,9 @@ struct batch_counts {
 };
 
 bool batch_init(struct batch *batch, size_t room); // for at most `room` records a batch
+// Has a decoder asked after vedette/v1's and those added before, of which there may be DECODERS_MOST. It has to outlive the
+// batch.
+void batch_add_decoder(struct batch *batch, struct decoder *decoder);
 void batch_destroy(struct batch *batch);
 void batch_reset(struct batch *batch, uint64_t first);
 

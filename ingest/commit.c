@@ -17,7 +17,7 @@ static bool clocks_measure(struct clocks *clocks, const struct batch *batch) {
     struct device *device = message->device;
     const Vedette__V1__Report *report = message->report;
     bool tells = message->outcome == OUTCOME_STORED && report != NULL && report->time > 0 && !message_historical(message) &&
-                 device == message->publisher;
+                 !(message->marks & MARK_NO_CLOCK) && device == message->publisher;
     if (tells && clock_offset_observe(&device->clock, message->record.received, report->time)) {
       list_int(clocks->devices, device->id);
       list_int(clocks->ahead, device->clock.ahead);

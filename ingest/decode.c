@@ -82,7 +82,11 @@ struct verdict decode_report(struct region *region, const uint8_t *payload, size
     return oversized(region, size, MESSAGE_LIMIT);
   }
   *out = vedette__v1__report__unpack(&allocator, size, payload);
-  return *out == NULL ? refuse_undecoded(region, &budget, size) : validate_report(region, *out);
+  if (*out == NULL) {
+    return refuse_undecoded(region, &budget, size);
+  }
+  struct verdict verdict = validate_report(region, *out);
+  return verdict.reason != 0 ? verdict : validate_numbering(*out);
 }
 
 struct verdict decode_connectivity(struct region *region, const uint8_t *payload, size_t size, Vedette__V1__Connectivity **out) {
@@ -110,6 +114,23 @@ int64_t connectivity_boot(const Vedette__V1__Connectivity *connectivity) {
   case VEDETTE__V1__CONNECTIVITY__BOOT_BOOT_RANDOM: return (int64_t)connectivity->boot_random;
   default: return 0;
   }
+}
+
+static bool decode_wire(struct decoder *decoder, struct region *region, const struct record *record, struct decoded *out) {
+  (void)decoder;
+  *out = (struct decoded){0};
+  out->kind = topic_parse(record->topic, record->topic_length, &out->credential, &out->credential_length);
+  if (out->kind == TOPIC_REPORT) {
+    out->verdict = decode_report(region, record->payload, record->payload_length, &out->report);
+  } else if (out->kind == TOPIC_CONNECTIVITY) {
+    out->verdict = decode_connectivity(region, record->payload, record->payload_length, &out->connectivity);
+  }
+  return out->kind != TOPIC_OTHER;
+}
+
+struct decoder *decoder_wire(void) {
+  static struct decoder wire = {decode_wire};
+  return &wire;
 }
 
 int time_marks(int64_t time, int64_t received, bool historical, int64_t keep_us) {

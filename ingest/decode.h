@@ -1,11 +1,13 @@
 // From bytes to a report that holds what the wire contract promises: decoding and checking, without the registry or the store.
 //
+// A decoder reads the messages of some topics. There are two: the wire contract's own (here), and JSON by mappings (mapping.h).
 // Everything here works on hostile input: memory comes from a region with a budget a message, strings are checked, nothing grows
-// with what a peer sends beyond the limits of proto/vedette/v1/telemetry.proto. Pure functions; any thread with its own region.
+// with what a peer sends beyond the limits of proto/vedette/v1/telemetry.proto. Any thread with its own region.
 #ifndef VEDETTE_INGEST_DECODE_H
 #define VEDETTE_INGEST_DECODE_H
 
 #include "common/region.h"
+#include "ingest/segment.h"
 #include "vedette/v1/telemetry.pb-c.h"
 
 #include <stdbool.h>
@@ -25,6 +27,25 @@ struct verdict {
 
 enum topic_kind { TOPIC_REPORT, TOPIC_CONNECTIVITY, TOPIC_OTHER };
 
+// What a decoder makes of a record.
+struct decoded {
+  enum topic_kind kind;
+  const char *credential; // of the publisher, as the broker enforces it; lives as long as the record and the decoder
+  size_t credential_length;
+  Vedette__V1__Report *report;             // may be there when refused, too: for its boot and sequence
+  Vedette__V1__Connectivity *connectivity; // as above
+  int marks;                               // beside those of the time: MARK_NO_SEQUENCE, MARK_NO_CLOCK
+  struct verdict verdict;
+};
+
+struct decoder {
+  // Fills `out`, whose contents live in the region; false when the topic is not one of this decoder's.
+  bool (*decode)(struct decoder *decoder, struct region *region, const struct record *record, struct decoded *out);
+};
+
+// The decoder of vedette/v1. It has no state.
+struct decoder *decoder_wire(void);
+
 // Takes a topic apart: vedette/v1/<credential>/<kind>. The credential points into `topic`.
 enum topic_kind topic_parse(const char *topic, size_t length, const char **credential, size_t *credential_length);
 
@@ -36,8 +57,9 @@ struct verdict decode_connectivity(struct region *region, const uint8_t *payload
 int64_t report_boot(const Vedette__V1__Report *report);
 int64_t connectivity_boot(const Vedette__V1__Connectivity *connectivity);
 
-// How a device time stands to the time of receipt.
-enum { MARK_HISTORICAL = 1, MARK_NO_CLOCK = 2, MARK_AHEAD = 4, MARK_BEHIND = 8 };
+// How a device time stands to the time of receipt; and whether the publisher numbers its reports: where it does not, the row's
+// boot is 0 and its sequence a digest.
+enum { MARK_HISTORICAL = 1, MARK_NO_CLOCK = 2, MARK_AHEAD = 4, MARK_BEHIND = 8, MARK_NO_SEQUENCE = 16 };
 
 // Marks for a sample or report of `time` received at `received` (both Unix microseconds); negative if it cannot be kept because
 // it is older than `keep_us` or past what dates can hold.

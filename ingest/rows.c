@@ -71,8 +71,8 @@ static bool make_row(struct batch *batch, struct message *message, const struct 
                      bool first) {
   struct row *row = &batch->rows[batch->row_count++];
   int marks = time_marks(time, message->record.received, message_historical(message), batch->keep_us);
-  *row =
-      (struct row){.message = message, .time = time, .marks = (int16_t)(marks < 0 ? 0 : marks), .first = first, .count = count};
+  marks = (marks < 0 ? 0 : marks) | message->marks;
+  *row = (struct row){.message = message, .time = time, .marks = (int16_t)marks, .first = first, .count = count};
   row->metrics = region_zalloc(batch->scratch, count, sizeof *row->metrics);
   row->samples = region_zalloc(batch->scratch, count, sizeof(Vedette__V1__Sample *));
   if (row->metrics == NULL || row->samples == NULL) {

@@ -128,15 +128,19 @@ static struct verdict check_head(struct region *region, const Vedette__V1__Repor
   if (too_foreign(&report->base)) {
     return REFUSE(OVERSIZED, "more than %d unknown fields", UNKNOWN_LIMIT);
   }
-  if (report_boot(report) == 0 || report->sequence == 0 || report->sequence > INT64_MAX) {
-    return REFUSE(BOOT, "boot or sequence is missing");
-  }
   if (!text_valid(report->child, CREDENTIAL_LIMIT) || !text_valid(report->credential, CREDENTIAL_LIMIT)) {
     return REFUSE(FIELD, "child or credential");
   }
   if (report->n_samples > SAMPLES_LIMIT || report->n_metrics > DECLARATIONS_LIMIT || report->n_events > EVENTS_LIMIT) {
     return REFUSE(OVERSIZED, "%zu samples, %zu declarations, %zu events: the limits are %d, %d, %d", report->n_samples,
                   report->n_metrics, report->n_events, SAMPLES_LIMIT, DECLARATIONS_LIMIT, EVENTS_LIMIT);
+  }
+  return FINE;
+}
+
+struct verdict validate_numbering(const Vedette__V1__Report *report) {
+  if (report_boot(report) == 0 || report->sequence == 0 || report->sequence > INT64_MAX) {
+    return (struct verdict){VEDETTE__V1__REASON__REASON_BOOT, "boot or sequence is missing"};
   }
   return FINE;
 }

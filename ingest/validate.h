@@ -14,6 +14,9 @@ enum {
   METRIC_LIMIT = 64, // bytes
 };
 
+// Whether boot and sequence are there, which a publisher that numbers its reports has to give.
+struct verdict validate_numbering(const Vedette__V1__Report *report);
+// Everything else.
 struct verdict validate_report(struct region *region, const Vedette__V1__Report *report);
 struct verdict validate_connectivity(struct region *region, const Vedette__V1__Connectivity *connectivity);
 
