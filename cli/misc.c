@@ -6,17 +6,39 @@
 #include "cli/embedded.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "ingest/mapping.h"
+
+static int say_fine(struct cli *cli, const struct mappings *mappings) {
+  json_t *filters = json_array();
+  if (!cli->json) {
+    printf("%s is fine\n", cli_config_path(cli));
+  }
+  for (size_t i = 0; i < mappings_count(mappings); i++) {
+    json_array_append_new(filters, json_string(mappings_filter(mappings, i)));
+    if (!cli->json) {
+      printf("JSON on %s is mapped\n", mappings_filter(mappings, i));
+    }
+  }
+  if (cli->json) {
+    return output_json(cli, json_pack("{s:s,s:b,s:o}", "file", cli_config_path(cli), "fine", 1, "mappings", filters));
+  }
+  json_decref(filters);
+  return CLI_FINE;
+}
 
 int config_check(struct cli *cli, const struct command *command, int argc, char **argv) {
   const struct option_spec specs[] = {{OPTION_END, NULL, NULL, NULL, NULL, 0, 0}};
+  char error[512];
   if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0 || cli_config(cli) == NULL) {
     return cli->code;
   }
-  if (cli->json) {
-    return output_json(cli, json_pack("{s:s,s:b}", "file", cli_config_path(cli), "fine", 1));
+  struct mappings *mappings = mappings_load(cli_config(cli)->ingest.mappings, error, sizeof error);
+  if (mappings == NULL) {
+    return cli_fail(cli, CLI_WRONG, "%s", error);
   }
-  printf("%s is fine\n", cli_config_path(cli));
-  return CLI_FINE;
+  int code = say_fine(cli, mappings);
+  mappings_free(mappings);
+  return code;
 }
 
 // What the database runs. False with the error said.

@@ -36,6 +36,7 @@ static const struct setting settings[] = {
     {"broker.key", PATH, AT(broker.key), 0, 0, NULL},
     {"ingest.worker", NAME, AT(ingest.worker), 0, 0, NULL},
     {"ingest.share", NAME, AT(ingest.share), 0, 0, "vedette"},
+    {"ingest.mappings", PATH, AT(ingest.mappings), 0, 0, ""},
     {"ingest.journal.folder", PATH, AT(ingest.journal.folder), 0, 0, NULL},
     {"ingest.journal.segment_mib", UINT32, AT(ingest.journal.segment_mib), 1, 1024, "64"},
     {"ingest.journal.high_mib", UINT32, AT(ingest.journal.high_mib), 4, 1 << 24, "16384"},

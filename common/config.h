@@ -54,6 +54,7 @@ struct config_admission {
 struct config_ingest {
   char *worker;   // stable name, unique in the installation: [a-z0-9-]{1,40}
   char *share;    // name of the shared subscription; default "vedette"
+  char *mappings; // file or folder of mappings for JSON (ingest/mapping.h); NULL: none
   struct config_journal journal;
   struct config_batch batch;
   struct config_admission admission;

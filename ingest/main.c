@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WATCH_MS = 1000 };
+enum { WATCH_MS = 1000, EXIT_CONFIGURATION = 2 };
 
 struct ingest {
   struct config *config;
+  struct mappings *mappings;
   struct loop *loop;
   struct loop_bell *changed; // rung by the journal's sync thread
   struct journal *journal;
@@ -192,8 +193,8 @@ static bool start(struct ingest *ingest) {
   if (ingest->journal == NULL) {
     return false;
   }
-  ingest->writer = writer_new(ingest->loop, ingest->config, ingest->journal, &events);
-  ingest->session = session_new(ingest->loop, ingest->config, ingest->journal);
+  ingest->writer = writer_new(ingest->loop, ingest->config, ingest->mappings, ingest->journal, &events);
+  ingest->session = session_new(ingest->loop, ingest->config, ingest->mappings, ingest->journal);
   if (ingest->writer == NULL || ingest->session == NULL) {
     return false;
   }
@@ -213,6 +214,7 @@ static void stop(struct ingest *ingest) {
   journal_close(ingest->journal);
   loop_bell_free(ingest->changed);
   loop_free(ingest->loop);
+  mappings_free(ingest->mappings);
   config_free(ingest->config);
 }
 
@@ -223,6 +225,13 @@ int main(int argc, char **argv) {
       daemon_start(argc, argv, "vedette-ingest", "takes telemetry from an MQTT broker and stores it, losing nothing", &status);
   if (ingest.config == NULL) {
     return status;
+  }
+  char error[512];
+  ingest.mappings = mappings_load(ingest.config->ingest.mappings, error, sizeof error);
+  if (ingest.mappings == NULL) {
+    fprintf(stderr, "vedette-ingest: %s\n", error);
+    config_free(ingest.config);
+    return EXIT_CONFIGURATION;
   }
   bool started = start(&ingest);
   if (started) {

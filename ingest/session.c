@@ -30,7 +30,9 @@ struct session {
   struct loop *loop;
   struct journal *journal;
   const struct config_broker *broker;
-  char *client_id, *uri, *reports;
+  char *client_id, *uri;
+  char **topics; // those of shared subscriptions first
+  size_t topic_count;
   MQTTAsync client;
   struct event *tick;
   bool paused, stopping;
@@ -71,24 +73,29 @@ static void on_lost(void *context, char *cause) {
 
 static void disconnect_now(struct session *session);
 
-// Paho calls this success too when the broker refused one subscription of several, or all.
-static bool is_granted(const MQTTAsync_successData5 *response) {
-  bool granted = response->alt.sub.reasonCodeCount > 1 && response->alt.sub.reasonCodes != NULL;
-  for (int i = 0; granted && i < response->alt.sub.reasonCodeCount; i++) {
-    granted = response->alt.sub.reasonCodes[i] < MQTTREASONCODE_UNSPECIFIED_ERROR;
+// Paho calls this success too when the broker refused one subscription of several, or all. Returns the place of the first that
+// was refused, or how many there are.
+static size_t first_refused(const struct session *session, const MQTTAsync_successData5 *response) {
+  size_t answers = response->alt.sub.reasonCodes != NULL ? (size_t)response->alt.sub.reasonCodeCount : 0;
+  size_t at = 0;
+  while (at < session->topic_count && at < answers && response->alt.sub.reasonCodes[at] < MQTTREASONCODE_UNSPECIFIED_ERROR) {
+    at++;
   }
-  return granted;
+  return at;
 }
 
 static void on_subscribed(void *context, MQTTAsync_successData5 *response) {
   struct session *session = context;
-  if (!is_granted(response)) {
-    log_error("the broker refuses a subscription; check its access list for ingest", "topic=%s", session->reports);
+  size_t refused = first_refused(session, response);
+  if (refused < session->topic_count) {
+    char quoted[300];
+    log_error("the broker refuses a subscription; check its access list for ingest", "topic=%s",
+              log_quote(quoted, sizeof quoted, session->topics[refused]));
     disconnect_now(session); // the tick tries again
     return;
   }
   atomic_store(&session->since, clock_wall_us());
-  log_info("subscribed", "topic=%s", session->reports);
+  log_info("subscribed", "topic=%s filters=%zu", session->topics[0], session->topic_count);
 }
 
 static void on_subscribe_failed(void *context, MQTTAsync_failureData5 *response) {
@@ -97,21 +104,30 @@ static void on_subscribe_failed(void *context, MQTTAsync_failureData5 *response)
 }
 
 static void subscribe(struct session *session) {
-  char *topics[] = {session->reports, "vedette/v1/+/connectivity"};
-  int qos[] = {1, 1};
-  MQTTSubscribe_options options[2] = {MQTTSubscribe_options_initializer, MQTTSubscribe_options_initializer};
+  int count = (int)session->topic_count;
+  int *qos = calloc(session->topic_count, sizeof *qos);
+  MQTTSubscribe_options *options = calloc(session->topic_count, sizeof *options);
   MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-  options[0].retainHandling = 2; // retained messages do not belong on shared subscriptions
-  options[1].retainHandling = 1; // only when the subscription is new
+  int failed = MQTTASYNC_FAILURE;
+  for (int i = 0; qos != NULL && options != NULL && i < count; i++) {
+    qos[i] = 1;
+    options[i] = (MQTTSubscribe_options)MQTTSubscribe_options_initializer;
+    options[i].retainHandling = 2; // retained messages do not belong on shared subscriptions
+  }
   response.onSuccess5 = on_subscribed;
   response.onFailure5 = on_subscribe_failed;
   response.context = session;
-  response.subscribeOptionsCount = 2;
+  response.subscribeOptionsCount = count;
   response.subscribeOptionsList = options;
-  int failed = MQTTAsync_subscribeMany(session->client, 2, topics, qos, &response);
+  if (qos != NULL && options != NULL) {
+    options[count - 1].retainHandling = 1; // connectivity: only when the subscription is new
+    failed = MQTTAsync_subscribeMany(session->client, count, session->topics, qos, &response);
+  }
   if (failed != MQTTASYNC_SUCCESS) {
     log_error("cannot subscribe", "error=%s", MQTTAsync_strerror(failed));
   }
+  free(qos);
+  free(options);
 }
 
 static void on_connected(void *context, MQTTAsync_successData5 *response) {
@@ -252,7 +268,23 @@ static bool make_client(struct session *session) {
   return failed == MQTTASYNC_SUCCESS;
 }
 
-struct session *session_new(struct loop *loop, const struct config *config, struct journal *journal) {
+// Reports, JSON by mappings, connectivity. False when memory ran out.
+static bool make_topics(struct session *session, const char *share, const struct mappings *mappings) {
+  size_t count = mappings_count(mappings) + 2;
+  session->topics = calloc(count, sizeof *session->topics);
+  for (size_t i = 0; session->topics != NULL && i + 1 < count; i++) {
+    const char *filter = i == 0 ? "vedette/v1/+/report" : mappings_filter(mappings, i - 1);
+    if (asprintf(&session->topics[session->topic_count], "$share/%s/%s", share, filter) < 0) {
+      session->topics[session->topic_count] = NULL;
+      return false;
+    }
+    session->topic_count++;
+  }
+  return session->topics != NULL && (session->topics[session->topic_count++] = strdup("vedette/v1/+/connectivity")) != NULL;
+}
+
+struct session *session_new(struct loop *loop, const struct config *config, const struct mappings *mappings,
+                            struct journal *journal) {
   struct session *session = calloc(1, sizeof *session);
   if (session == NULL) {
     return NULL;
@@ -269,7 +301,7 @@ struct session *session_new(struct loop *loop, const struct config *config, stru
   // A slash, which no device's name can have: nobody can take our session over.
   if (asprintf(&session->client_id, "vedette/%s", config->ingest.worker) < 0 ||
       asprintf(&session->uri, "ssl://%s:%u", config->broker.host, config->broker.port) < 0 ||
-      asprintf(&session->reports, "$share/%s/vedette/v1/+/report", config->ingest.share) < 0 || !make_client(session) ||
+      !make_topics(session, config->ingest.share, mappings) || !make_client(session) ||
       (session->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, session)) == NULL ||
       event_add(session->tick, &tick) != 0) {
     log_error("the broker session cannot be made", "errno=%d", errno);
@@ -292,7 +324,10 @@ void session_free(struct session *session) {
   }
   free(session->client_id);
   free(session->uri);
-  free(session->reports);
+  for (size_t i = 0; i < session->topic_count; i++) {
+    free(session->topics[i]);
+  }
+  free(session->topics);
   free(session);
 }
 

@@ -9,13 +9,16 @@
 #include "common/config.h"
 #include "common/loop.h"
 #include "ingest/journal.h"
+#include "ingest/mapping.h"
 
 #include <stdbool.h>
 
 struct session;
 
-// Connects when the loop runs, unless paused before, and reconnects with back-off until session_stop. NULL on failure, logged.
-struct session *session_new(struct loop *loop, const struct config *config, struct journal *journal);
+// Connects when the loop runs, unless paused before, and reconnects with back-off until session_stop. Subscribes to the topics of
+// vedette/v1 and of the mappings. NULL on failure, logged.
+struct session *session_new(struct loop *loop, const struct config *config, const struct mappings *mappings,
+                            struct journal *journal);
 void session_free(struct session *session); // after session_stop; accepts NULL
 
 void session_pause(struct session *session);  // leaves the broker, the session is kept there

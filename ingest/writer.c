@@ -519,7 +519,7 @@ static void on_drain_late(evutil_socket_t fd, short what, void *arg) {
   }
 }
 
-struct writer *writer_new(struct loop *loop, const struct config *config, struct journal *journal,
+struct writer *writer_new(struct loop *loop, const struct config *config, struct mappings *mappings, struct journal *journal,
                           const struct writer_events *events) {
   char conninfo[1024];
   struct writer *writer = calloc(1, sizeof *writer);
@@ -549,6 +549,7 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
     writer_free(writer);
     return NULL;
   }
+  batch_add_decoder(&writer->batch, mappings_decoder(mappings));
   writer->batch.device = (struct allowance){config->ingest.admission.device_rate, config->ingest.admission.device_burst};
   writer->batch.gateway = (struct allowance){config->ingest.admission.gateway_rate, config->ingest.admission.gateway_burst};
   return writer;

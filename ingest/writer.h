@@ -7,6 +7,7 @@
 #include "common/loop.h"
 #include "ingest/journal.h"
 #include "ingest/lag.h"
+#include "ingest/mapping.h"
 #include "ingest/notices.h"
 
 #include <stdbool.h>
@@ -35,7 +36,7 @@ struct writer_stats {
   uint64_t crowded; // batches that ended early: no memory for another message, or too many minutes spanned
 };
 
-struct writer *writer_new(struct loop *loop, const struct config *config, struct journal *journal,
+struct writer *writer_new(struct loop *loop, const struct config *config, struct mappings *mappings, struct journal *journal,
                           const struct writer_events *events);
 void writer_free(struct writer *writer); // accepts NULL
 
