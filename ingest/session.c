@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "ingest/decode.h"
+#include "ingest/subscriptions.h"
 
 #include <MQTTAsync.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct session {
   char *client_id, *uri;
   char **topics; // those of shared subscriptions first
   size_t topic_count;
+  struct subscriptions *subscriptions; // Paho's receiving thread's once connecting; NULL: nothing is stale
   MQTTAsync client;
   struct event *tick;
   bool paused, stopping;
@@ -84,6 +86,33 @@ static size_t first_refused(const struct session *session, const MQTTAsync_succe
   return at;
 }
 
+static void on_unsubscribed(void *context, MQTTAsync_successData5 *response) {
+  struct session *session = context;
+  (void)response;
+  subscriptions_settle(session->subscriptions);
+}
+
+static void on_unsubscribe_failed(void *context, MQTTAsync_failureData5 *response) {
+  (void)context; // the next connection tries again
+  log_warn("a topic that is no longer mapped cannot be unsubscribed", "reason=%d", response ? (int)response->reasonCode : 0);
+}
+
+static void unsubscribe_stale(struct session *session) {
+  size_t count = 0;
+  char *const *stale = session->subscriptions != NULL ? subscriptions_stale(session->subscriptions, &count) : NULL;
+  MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+  if (count == 0) {
+    return;
+  }
+  response.onSuccess5 = on_unsubscribed;
+  response.onFailure5 = on_unsubscribe_failed;
+  response.context = session;
+  log_info("unsubscribing topics that are no longer mapped", "topics=%zu", count);
+  if (MQTTAsync_unsubscribeMany(session->client, (int)count, stale, &response) != MQTTASYNC_SUCCESS) {
+    on_unsubscribe_failed(session, NULL);
+  }
+}
+
 static void on_subscribed(void *context, MQTTAsync_successData5 *response) {
   struct session *session = context;
   size_t refused = first_refused(session, response);
@@ -96,6 +125,7 @@ static void on_subscribed(void *context, MQTTAsync_successData5 *response) {
   }
   atomic_store(&session->since, clock_wall_us());
   log_info("subscribed", "topic=%s filters=%zu", session->topics[0], session->topic_count);
+  unsubscribe_stale(session);
 }
 
 static void on_subscribe_failed(void *context, MQTTAsync_failureData5 *response) {
@@ -308,6 +338,7 @@ struct session *session_new(struct loop *loop, const struct config *config, cons
     session_free(session);
     return NULL;
   }
+  session->subscriptions = subscriptions_open(config->ingest.journal.folder, session->topics, session->topic_count);
   event_active(session->tick, EV_TIMEOUT, 0); // connects, unless we are paused by then
   return session;
 }
@@ -324,6 +355,7 @@ void session_free(struct session *session) {
   }
   free(session->client_id);
   free(session->uri);
+  subscriptions_free(session->subscriptions);
   for (size_t i = 0; i < session->topic_count; i++) {
     free(session->topics[i]);
   }
