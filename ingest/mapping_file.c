@@ -89,7 +89,11 @@ static bool take_text(struct reader *reader, const yaml_node_t *node, const char
                            "has to be a text of 1 to %zu bytes without control characters", limit);
   }
   *out = region_strdup(reader->mappings->region, text, strlen(text));
-  return *out != NULL || refuse(reader, node, field, "the mappings take too much memory");
+  if (*out == NULL) {
+    refuse(reader, node, field, "the mappings take too much memory");
+    return false;
+  }
+  return true;
 }
 
 static bool take_credential(struct reader *reader, const yaml_node_t *node, const char *field, void *target) {
@@ -137,9 +141,9 @@ static int take_choice(struct reader *reader, const yaml_node_t *node, const cha
 }
 
 static bool take_kind(struct reader *reader, const yaml_node_t *node, const char *field, void *target) {
-  static const char *const words[] = {"gauge", "counter", "state", NULL};
+  static const char *const words[] = {"gauge", "counter", "state", NULL}; // in the order of the enumeration, which begins with 1
   int choice = take_choice(reader, node, field, words);
-  *(Vedette__V1__MetricKind *)target = choice + VEDETTE__V1__METRIC_KIND__METRIC_KIND_GAUGE;
+  *(Vedette__V1__MetricKind *)target = (Vedette__V1__MetricKind)(choice + 1);
   return choice >= 0;
 }
 

@@ -192,6 +192,47 @@ def configs() -> Seeds:
     }
 
 
+def mappings() -> Seeds:
+    """Mapping files; behind the cut a message for the first mapping."""
+    shipped = {file.stem: file.read_bytes() for file in sorted((ROOT / "deploy/mappings").glob("*.yaml"))}
+    every = (
+        b"mappings:\n- topic: a/{publisher}/+/#\n  child: who.id[0].\"x.y\"\n  boot: b\n  sequence: s\n"
+        b"  time: {path: t, format: iso8601, zone: '-03:30'}\n  samples:\n"
+        b"  - {path: ., metric: a, unit: Cel, kind: counter, type: number, scale: 1e-3, when: {id: 1}}\n"
+        b"  - {path: p, metric: b, values: {'ON': 1, 'OFF': 0}}\n  each:\n"
+        b"  - {path: list, time: {path: t, format: unix-us}, samples: [{path: v, metric: v, type: text}]}\n"
+    )
+    message = b'{"who": {"id": [{"x.y": "c"}]}, "b": 1, "s": 2, "t": "2026-09-21T14:13:20", "p": "ON", "list": [{"t": 1, "v": "x"}]}'
+    return shipped | {
+        "every": every,
+        "message": every + b"---8<---\n" + message,
+        "two": b"mappings:\n- {topic: '{publisher}/x', samples: &s [{path: a, metric: a}]}\n- {topic: b/c, publisher: p, samples: *s}\n",
+        "overlap": b"mappings:\n- {topic: '{publisher}/#', samples: [{path: a, metric: a}]}\n",
+        "itself": b"mappings: &a\n- *a\n",
+    }
+
+
+def messages() -> Seeds:
+    """JSON for the mappings of fuzz_json.c; the first byte is the topic."""
+    rich = (
+        b'{"Time": "2026-09-21T14:13:20.5", "ENERGY": {"Power": 42}, "n": 9007199254740993, "flag": true, "text": "k\\u00fchl",'
+        b' "word": "ON", "list": [0, {"a.b": [2.5]}], "past": [{"t": 1789999990.25, "v": -1e-7, "id": 1, "w": "x"}, {}], "more": []}'
+    )
+    return {
+        "rich": b"\0" + rich,
+        "null": b'\0{"Time": null, "ENERGY": null, "past": null}',
+        "wrong": b'\0{"ENERGY": 3, "flag": 1}',
+        "twice": b'\0{"n": 1, "n": 2}',
+        "numbered": b'\1{"b": 7, "s": 1, "t": 1790000000000, "v": 18446744073709551616}',
+        "child": b'\2{"who": "lamp", "t": 1790000000000000, "v": 1e308}',
+        "child-number": b'\2{"who": 17, "v": 0}',
+        "value": b"\x0321.5",
+        "array": b'\4[{"t": 1790000000, "v": 1}, {"t": 1790000001, "v": 2}]',
+        "deep": b"\0" + b"[" * 3000,
+        "objects": b"\4[" + b"{}," * 2000 + b"{}]",
+    }
+
+
 def tables() -> Seeds:
     return {
         "devices": b"credential,model,region\r\nsensor-1,meter-a,DE-BE\r\nsensor-2,\"a \"\"quoted\"\" one\",\r\n",
@@ -274,6 +315,8 @@ TARGETS: List[Tuple[str, Callable[[], Seeds]]] = [
     ("batch", batches),
     ("journal", journals),
     ("config", configs),
+    ("mapping", mappings),
+    ("json", messages),
     ("csv", tables),
     ("agent_proc", proc_files),
     ("agent_authlog", auth_logs),

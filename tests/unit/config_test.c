@@ -44,15 +44,18 @@ static void fills_defaults_and_resolves_paths(void **state) {
   assert_int_equal(config->ingest.batch.records, 2000);
   assert_true(config->analysis.silence.factor == 2.5);
   assert_null(config->store.ca);
+  assert_null(config->ingest.mappings);
   config_free(config);
 }
 
 static void keeps_a_zero_that_was_asked_for(void **state) {
   (void)state;
-  struct config *config = load("store: {host: ./pg}\nbroker: {host: b, ca: a, certificate: b, key: c}\n"
-                               "ingest:\n  worker: i\n  journal: {folder: j, sync_ms: 0}\nanalysis: {worker: a}\n");
+  struct config *config =
+      load("store: {host: ./pg}\nbroker: {host: b, ca: a, certificate: b, key: c}\n"
+           "ingest:\n  worker: i\n  mappings: json\n  journal: {folder: j, sync_ms: 0}\nanalysis: {worker: a}\n");
   assert_non_null(config);
   assert_int_equal(config->ingest.journal.sync_ms, 0);
+  assert_string_equal(config->ingest.mappings, "/tmp/json");
   assert_string_equal(config->store.host, "/tmp/./pg"); // a slash: the folder of a socket
   config_free(config);
 }
