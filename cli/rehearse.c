@@ -23,6 +23,7 @@ struct group {
 struct rehearsal {
   struct cli *cli;
   PGconn *connection;
+  struct mappings *mappings;
   struct trial *trial;
   json_t *letters;                         // with --json
   struct group groups[OUTCOMES][OUTCOMES]; // by what it was and what it would be
@@ -41,7 +42,7 @@ static const char *outcome_name(int outcome, char out[32]) {
   return out;
 }
 
-static struct trial *make_trial(struct cli *cli, PGconn *connection) {
+static struct trial *make_trial(struct cli *cli, PGconn *connection, struct mappings *mappings) {
   PGresult *keep =
       db_query(cli, connection,
                "SELECT (extract(epoch FROM keep) * 1e6)::bigint AS keep FROM store.retention WHERE what = 'report'", 0, NULL);
@@ -50,7 +51,7 @@ static struct trial *make_trial(struct cli *cli, PGconn *connection) {
                                               "SELECT id, credential, model, coalesce(gateway, 0) AS gateway,"
                                               " life = 'active' AS active FROM store.device",
                                               0, NULL);
-  struct trial *trial = devices != NULL ? trial_new(db_number(keep, 0, "keep")) : NULL;
+  struct trial *trial = devices != NULL ? trial_new(db_number(keep, 0, "keep"), mappings) : NULL;
   bool whole = trial != NULL;
   for (int row = 0; whole && row < PQntuples(devices); row++) {
     whole = trial_device(trial, (int32_t)db_number(devices, row, "id"), db_text(devices, row, "credential"),
@@ -195,6 +196,7 @@ static int show_outcome(struct rehearsal *r, const struct letters *letters) {
 }
 
 int rehearse(struct cli *cli, PGconn *connection, const struct letters *letters) {
+  char error[1024] = "";
   struct rehearsal *r = calloc(1, sizeof *r);
   if (r == NULL) {
     return cli_fail(cli, CLI_FAILED, "out of memory");
@@ -202,9 +204,14 @@ int rehearse(struct cli *cli, PGconn *connection, const struct letters *letters)
   r->cli = cli;
   r->connection = connection;
   r->letters = cli->json ? json_array() : NULL;
-  r->trial = make_trial(cli, connection);
+  r->mappings = mappings_load(cli_config(cli)->ingest.mappings, error, sizeof error);
+  if (r->mappings == NULL) {
+    cli_fail(cli, CLI_WRONG, "%s", error);
+  }
+  r->trial = r->mappings != NULL ? make_trial(cli, connection, r->mappings) : NULL;
   int code = r->trial != NULL && try_all(r, letters) ? show_outcome(r, letters) : cli->code;
   trial_free(r->trial);
+  mappings_free(r->mappings);
   json_decref(r->letters);
   free(r);
   return code;

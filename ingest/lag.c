@@ -7,7 +7,7 @@ static void observe_message(struct lag *lag, const struct message *message, int6
     return;
   }
   histogram_time(&lag->received_committed, now - received);
-  if (!report->historical && time_marks(report->time, received, false, keep_us) == 0) {
+  if (!message_historical(message) && time_marks(report->time, received, false, keep_us) == 0) {
     histogram_time(&lag->device_received, received - report->time);
     histogram_time(&lag->device_committed, now - report->time);
   }

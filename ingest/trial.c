@@ -11,7 +11,7 @@ struct trial {
   struct batch batch; // of one message
 };
 
-struct trial *trial_new(int64_t keep_us) {
+struct trial *trial_new(int64_t keep_us, struct mappings *mappings) {
   struct trial *trial = calloc(1, sizeof *trial);
   if (trial == NULL) {
     return NULL;
@@ -23,6 +23,7 @@ struct trial *trial_new(int64_t keep_us) {
     return NULL;
   }
   trial->batch.keep_us = keep_us;
+  batch_add_decoder(&trial->batch, mappings_decoder(mappings));
   return trial;
 }
 

@@ -4,6 +4,7 @@
 #define VEDETTE_INGEST_TRIAL_H
 
 #include "ingest/decode.h"
+#include "ingest/mapping.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +20,9 @@ struct trial_result {
   int32_t state;                        // of connectivity, part of its key
 };
 
-struct trial *trial_new(int64_t keep_us); // how old a report may be
-void trial_free(struct trial *trial);     // accepts NULL
+// `keep_us`: how old a report may be. The mappings have to outlive the trial.
+struct trial *trial_new(int64_t keep_us, struct mappings *mappings);
+void trial_free(struct trial *trial); // accepts NULL
 // Tells of a device of the registry. False when memory ran out.
 bool trial_device(struct trial *trial, int32_t id, const char *credential, int32_t model, int32_t gateway, bool active);
 // Tries a message as a replay. False when memory ran out.
