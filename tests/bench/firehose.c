@@ -1,7 +1,10 @@
 // A stand-in broker for one client: plays COUNT prepared reports over mutual TLS and says how long they took.
 //
 //   bench_firehose --port P --ca FILE --cert FILE --key FILE --count N [--devices N] [--samples K] [--json] [--window N]
-//   [--seconds S]
+//   [--seconds S] [--repeat N [--dup]] [--again S]
+//
+// With --repeat the first N devices send every report twice, with --dup marked as Mosquitto marks what it sends again. With
+// --again all is played again and again for so many seconds after the warm-up, as new reports.
 //
 // Prints one line of JSON when the first N (--warm), which are not measured, are acknowledged, one when all are, then stays until
 // the client leaves, SIGTERM comes, or S seconds are over.
@@ -16,6 +19,8 @@
 #include "tests/bench/listener.h"
 #include "tests/bench/options.h"
 #include "tests/bench/player.h"
+
+enum { SECONDS_MOST = 100000 };
 
 static volatile int stop;
 
@@ -74,33 +79,48 @@ int main(int argc, char **argv) {
   long warm = 0;
   long window = 65535;
   long seconds = 120;
+  long repeat = 0;
+  long again = 0;
+  bool dup = false;
   const struct option_row rows[] = {
       {"port", NULL, &port, NULL},       {"ca", &files.ca, NULL, NULL},   {"cert", &files.certificate, NULL, NULL},
       {"key", &files.key, NULL, NULL},   {"count", NULL, &count, NULL},   {"devices", NULL, &devices, NULL},
       {"samples", NULL, &samples, NULL}, {"window", NULL, &window, NULL}, {"seconds", NULL, &seconds, NULL},
-      {"json", NULL, NULL, &json},       {"warm", NULL, &warm, NULL},     {NULL, NULL, NULL, NULL}};
+      {"json", NULL, NULL, &json},       {"warm", NULL, &warm, NULL},     {"repeat", NULL, &repeat, NULL},
+      {"dup", NULL, NULL, &dup},         {"again", NULL, &again, NULL},   {NULL, NULL, NULL, NULL}};
   if (!options_take(argc, argv, rows)) {
     return 2;
   }
   if (port < 1 || port > 65535 || files.ca == NULL || files.certificate == NULL || files.key == NULL || count < 1 ||
       warm >= count || devices < 1 || devices > 99999 || samples > 1000 || window < 1 || window > 65535 || seconds < 1 ||
-      seconds > 3600) {
-    fprintf(stderr, "bench_firehose: --port, --ca, --cert, --key and --count are needed; --devices 1 to 99999, --samples 0 to "
-                    "1000, --warm below --count,"
-                    " --window 1 to 65535, --seconds 1 to 3600\n");
+      seconds > SECONDS_MOST || again >= seconds || (again > 0 && (warm == 0 || json || repeat > 0 || count % devices != 0))) {
+    fprintf(stderr,
+            "bench_firehose: --port, --ca, --cert, --key and --count are needed; --devices 1 to 99999, --samples 0 to "
+            "1000, --warm below --count,"
+            " --window 1 to 65535, --seconds 1 to 100000; --again below that, with --warm, not with --json or --repeat, --count a"
+            " multiple of --devices\n");
     return 2;
   }
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
   signal(SIGPIPE, SIG_IGN);
-  struct stock_shape shape = {.count = (size_t)count, .devices = (uint32_t)devices, .samples = (uint32_t)samples, .json = json};
+  struct stock_shape shape = {.count = (size_t)count,
+                              .devices = (uint32_t)devices,
+                              .samples = (uint32_t)samples,
+                              .json = json,
+                              .first = again > 0 ? STOCK_LATE : 1};
   struct stock *stock = stock_make(&shape);
   if (stock == NULL) {
     fprintf(stderr, "bench_firehose: out of memory for %ld reports\n", count);
     return EXIT_FAILURE;
   }
-  struct player_limits limits = {.warm = (size_t)warm, .warmed = say_warmed, .window = (size_t)window, .seconds = (int)seconds};
+  struct player_limits limits = {.warm = (size_t)warm,
+                                 .warmed = say_warmed,
+                                 .window = (size_t)window,
+                                 .seconds = (int)seconds,
+                                 .repeats = {.devices = (uint32_t)repeat, .marked = dup},
+                                 .again = (int)again};
   bool ok = serve((uint16_t)port, &files, stock, &limits);
   stock_free(stock);
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "tests/bench/frames.h"
-
 enum {
   IN_ROOM = 16 * 1024,
   RECORD = 16 * 1024, // most bytes of a TLS record
@@ -29,9 +27,11 @@ struct player {
   struct player_result result;
   struct frames frames; // after CONNECT
   size_t sent;          // messages
+  size_t total;         // to be sent; SIZE_MAX until `again` is over
   bool playing, gone, blocked;
   bool warmed;         // the messages that are not measured are acknowledged
   int64_t resume_us;   // steady clock: end of the pause after them; 0: there is none
+  int64_t over_us;     // steady clock: end of playing again
   const char *broken;  // why it cannot go on
   const uint8_t *out;  // what is being written: TLS wants a refused write repeated as it was
   size_t out_size;     // bytes
@@ -107,10 +107,11 @@ static void take_connect(struct player *player, const uint8_t *body, size_t size
   }
   result->mqtt5 = body[6] == 5;
   result->window = window < player->limits.window ? window : player->limits.window;
-  if (!frames_lay(&player->frames, player->stock, result->mqtt5)) {
+  if (!frames_lay(&player->frames, player->stock, &player->limits.repeats, result->mqtt5)) {
     player->broken = "out of memory";
     return;
   }
+  player->total = player->limits.again > 0 ? SIZE_MAX : player->frames.count;
   result->bytes = player->frames.count > 0 ? player->frames.ends[player->frames.count - 1] : 0;
   answer(player, result->mqtt5 ? accepted5 : accepted4, result->mqtt5 ? sizeof accepted5 : sizeof accepted4);
 }
@@ -144,7 +145,7 @@ static void take_puback(struct player *player, const uint8_t *body, size_t size)
     return;
   }
   player->result.acknowledged++;
-  if (player->result.acknowledged == player->frames.count) {
+  if (player->result.acknowledged == player->total) {
     player->result.last_us = clock_us(CLOCK_REALTIME);
   } else if (!player->warmed && player->result.acknowledged == player->limits.warm) {
     player->warmed = true;
@@ -202,7 +203,7 @@ static void take_packets(struct player *player) {
 // Up to which message may be sent now.
 static size_t send_limit(const struct player *player) {
   size_t window = player->result.acknowledged + player->result.window;
-  size_t last = player->warmed ? player->frames.count : player->limits.warm;
+  size_t last = player->warmed ? player->total : player->limits.warm;
   return window < last ? window : last;
 }
 
@@ -225,16 +226,32 @@ static bool read_some(struct player *player) {
   return true;
 }
 
+// Makes the next packets those of new reports, when all have been played before.
+static void renew(struct player *player, size_t first, size_t count) {
+  size_t round = player->sent / player->frames.count;
+  uint64_t lowest = stock_get(player->stock, 0).sequence;
+  uint64_t each = stock_get(player->stock, player->frames.count - 1).sequence - lowest + 1;
+  int64_t now = clock_us(CLOCK_REALTIME);
+  for (size_t i = 0; round > 0 && i < count; i++) {
+    uint64_t sequence = stock_get(player->stock, first + i).sequence + round * each;
+    frames_renew(&player->frames, first + i, frames_id(player->sent + i), sequence, now);
+  }
+}
+
 // Whole packets for one TLS record, up to message `limit`.
 static void choose_frames(struct player *player, size_t limit) {
-  size_t start = frames_start(&player->frames, player->sent);
-  size_t last = player->sent + 1;
-  while (last < limit && player->frames.ends[last] - start <= RECORD) {
-    last++;
+  const struct frames *frames = &player->frames;
+  size_t first = player->sent % frames->count;
+  size_t most = limit - player->sent < frames->count - first ? limit - player->sent : frames->count - first;
+  size_t start = frames_start(frames, first);
+  size_t count = 1;
+  while (count < most && frames->ends[first + count] - start <= RECORD) {
+    count++;
   }
-  player->out = player->frames.bytes + start;
-  player->out_size = player->frames.ends[last - 1] - start;
-  player->out_messages = last - player->sent;
+  renew(player, first, count);
+  player->out = frames->bytes + start;
+  player->out_size = frames->ends[first + count - 1] - start;
+  player->out_messages = count;
 }
 
 static bool choose(struct player *player) {
@@ -275,7 +292,7 @@ static void write_some(struct player *player) {
 }
 
 static bool all_acknowledged(const struct player *player) {
-  return player->playing && player->result.acknowledged == player->frames.count;
+  return player->playing && player->result.acknowledged == player->total;
 }
 
 // A client that leaves Nagle's algorithm on, as Paho does, collects PUBACKs until we acknowledge those before: we do so after
@@ -300,6 +317,11 @@ static void turn(struct player *player) {
   if (player->resume_us != 0 && clock_us(CLOCK_MONOTONIC) >= player->resume_us) {
     player->resume_us = 0;
     player->result.first_us = clock_us(CLOCK_REALTIME);
+    player->over_us = clock_us(CLOCK_MONOTONIC) + (int64_t)player->limits.again * 1000000;
+  }
+  if (player->total == SIZE_MAX && player->over_us != 0 && clock_us(CLOCK_MONOTONIC) >= player->over_us && player->out == NULL) {
+    player->total = player->sent;
+    player->result.last_us = clock_us(CLOCK_REALTIME); // unless an acknowledgement is still to come
   }
   bool more = true;
   while (more && !player->broken && !player->gone) {
@@ -316,10 +338,10 @@ static bool is_sound(const struct player *player, bool done, bool late) {
   if (player->broken) {
     fprintf(stderr, "%s\n", player->broken);
   } else if (!done && player->gone) {
-    fprintf(stderr, "the client left after %zu of %zu messages\n", player->result.acknowledged, stock_count(player->stock));
+    fprintf(stderr, "the client left after %zu of %zu messages sent\n", player->result.acknowledged, player->sent);
   } else if (!done && late) {
-    fprintf(stderr, "the client acknowledged %zu of %zu messages within %d s\n", player->result.acknowledged,
-            stock_count(player->stock), player->limits.seconds);
+    fprintf(stderr, "the client acknowledged %zu of %zu messages sent within %d s\n", player->result.acknowledged, player->sent,
+            player->limits.seconds);
   } else {
     return true;
   }

@@ -5,18 +5,22 @@
 
 #include <openssl/ssl.h>
 
+#include "tests/bench/frames.h"
 #include "tests/bench/stock.h"
 
 struct player_limits {
   size_t warm;          // messages that come first and are not measured; below the number of all
   void (*warmed)(void); // called when they are acknowledged; a pause of a second follows
-  size_t window;        // messages under way at most; a smaller Receive Maximum of the client goes before
-  int seconds;          // until all are acknowledged, and once more until the client leaves
+  struct frames_repeats repeats;
+  int again;     // seconds for which all is played again and again after the warm-up, as new reports; 0: once. The stock
+                 // must begin at STOCK_LATE, have as many reports of each device, and be without repeats.
+  size_t window; // messages under way at most; a smaller Receive Maximum of the client goes before
+  int seconds;   // until all are acknowledged, and once more until the client leaves
 };
 
 struct player_result {
   size_t acknowledged;
-  size_t bytes;  // of the packets
+  size_t bytes;  // of the packets, each counted once
   size_t window; // that was used
   bool mqtt5;
   int64_t first_us, last_us; // Unix microseconds: first byte after the warm-up sent, last PUBACK read

@@ -46,10 +46,14 @@ static int64_t time_of(const struct stock *stock, size_t index) {
   return stock->begin + (int64_t)index;
 }
 
+static uint64_t sequence_of(const struct stock *stock, size_t index) {
+  return stock->shape.first + index / stock->shape.devices;
+}
+
 static bool add_packed(struct stock *stock, struct draft *draft, size_t index) {
   int64_t time = time_of(stock, index);
   uint32_t device = (uint32_t)(index % stock->shape.devices);
-  draft_begin(draft, stock->boot, index / stock->shape.devices + 1, time);
+  draft_begin(draft, stock->boot, sequence_of(stock, index), time);
   for (uint32_t i = 0; i < stock->shape.samples; i++) {
     struct value_metric metric;
     struct value value = values_at(device, i, time, 0);
@@ -72,8 +76,8 @@ static int print_value(char *out, size_t room, const struct value *value) {
 static bool add_json(struct stock *stock, char *text, size_t index) {
   int64_t time = time_of(stock, index);
   uint32_t device = (uint32_t)(index % stock->shape.devices);
-  int used = snprintf(text, JSON_MOST, "{\"boot\":%" PRIu64 ",\"sequence\":%zu,\"time\":%" PRId64 ",\"values\":{", stock->boot,
-                      index / stock->shape.devices + 1, time);
+  int used = snprintf(text, JSON_MOST, "{\"boot\":%" PRIu64 ",\"sequence\":%" PRIu64 ",\"time\":%" PRId64 ",\"values\":{",
+                      stock->boot, sequence_of(stock, index), time);
   for (uint32_t i = 0; i < stock->shape.samples; i++) {
     struct value_metric metric;
     struct value value = values_at(device, i, time, 0);
@@ -107,6 +111,7 @@ struct stock *stock_make(const struct stock_shape *shape) {
   }
   clock_gettime(CLOCK_REALTIME, &now);
   stock->shape = *shape;
+  stock->shape.first = shape->first > 0 ? shape->first : 1;
   stock->boot = (uint64_t)now.tv_sec;
   stock->begin = (int64_t)now.tv_sec * 1000000;
   if (!fill(stock)) {
@@ -131,7 +136,7 @@ size_t stock_count(const struct stock *stock) {
 struct stock_report stock_get(const struct stock *stock, size_t index) {
   size_t start = index > 0 ? stock->ends[index - 1] : 0;
   return (struct stock_report){.device = (uint32_t)(index % stock->shape.devices),
-                               .sequence = index / stock->shape.devices + 1,
+                               .sequence = sequence_of(stock, index),
                                .payload = stock->bytes + start,
                                .size = stock->ends[index] - start};
 }

@@ -7,18 +7,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STOCK_TOPIC = 64 }; // bytes of a topic, with its zero
+enum { STOCK_TOPIC = 64 };     // bytes of a topic, with its zero
+enum { STOCK_LATE = 1 << 21 }; // from this sequence on all take 4 bytes, up to 128 times this
 
 struct stock_shape {
   size_t count;     // reports
   uint32_t devices; // 1 to 99,999
   uint32_t samples; // a report
+  uint64_t first;   // sequence of each device's first report; 0: 1
   bool json;        // the same content as a JSON text, for peers that read no protobuf
 };
 
 struct stock_report {
   uint32_t device;   // from 0
-  uint64_t sequence; // from 1
+  uint64_t sequence; // counted up from the first
   const uint8_t *payload;
   size_t size;
 };

@@ -26,6 +26,8 @@ Parts (all, unless some are named; what a part is compared with is measured too)
   paho, paho64           a Paho client that only counts, on the firehose; reports of 8 and of 64 samples
   paho-quiet             the same without the trace that Paho keeps in memory
   ingest, ingest64       vedette-ingest on the firehose until everything is committed
+  repeats, repeats-dup   the same while one of the 200 devices sends every report twice, without and with the DUP flag
+  repeats-all            the same while all devices do
   copy, copy64           the same rows by COPY alone
   psql, node             peers on the firehose, raw text into one table
   psql-work, node-work   the same peers, doing our work
@@ -168,7 +170,9 @@ def one_part(lab: Lab, part: Part, results: Results, quick: bool) -> tuple[dict[
     if not quick:
         wait_quiet()
     others = Others()
-    return part(lab, results), others.cores()
+    figures, cores = part(lab, results), others.cores()
+    lab.check_ledger()
+    return figures, cores
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from deploy.local.errors import StackError
 from deploy.local.processes import Process
 
 from . import cpu
-from .lab import Lab, Played, finished, json_lines
+from .lab import DEVICES, Lab, Played, finished, json_lines
 
 
 def paho_null(lab: Lab, samples: int = 8, *, quiet: bool = False) -> dict[str, float]:
@@ -27,20 +27,21 @@ def paho_null(lab: Lab, samples: int = 8, *, quiet: bool = False) -> dict[str, f
             "message_bytes": played.bytes / played.messages}
 
 
-def ingest(lab: Lab, samples: int = 8) -> dict[str, float]:
-    """Ingest from the firehose until all is committed."""
+def ingest(lab: Lab, samples: int = 8, *, repeating: int = 0, marked: bool = False) -> dict[str, float]:
+    """Ingest from the firehose until all is committed; so many devices send every report twice, which may be marked as a repeat."""
     lab.empty_store()
-    hose = lab.firehose(lab.scale.reports if samples == 8 else lab.scale.big_reports, samples=samples)
+    words = ("--repeat", str(repeating), *(("--dup",) if marked else ()))
+    hose = lab.firehose(lab.scale.reports if samples == 8 else lab.scale.big_reports, *words, samples=samples)
     worker = lab.start_ingest(firehose=True)
     lab.warmed(hose)
     before, store_before = cpu.of_threads(worker.pid), cpu.of_family(lab.postmaster)
     played = lab.played(hose)
-    committed_us, batches = _all_committed(lab, worker, played)
+    committed_us, batches, duplicates = _all_committed(lab, worker, played)
     after, store_after = cpu.of_threads(worker.pid), cpu.of_family(lab.postmaster)
     rest, journal = cpu.resident_kib(worker.pid, "/journal")
     worker.stop(grace=15)
     hose.stop()
-    _check_rows(lab, played)
+    store_bytes = _check_rows(lab, played, repeating)
     seconds = (committed_us - played.first_us) / 1e6
     used = {name: (after[name] - before.get(name, cpu.Used())) for name in after}
     total = sum((one for one in used.values()), cpu.Used())
@@ -50,13 +51,13 @@ def ingest(lab: Lab, samples: int = 8) -> dict[str, float]:
         "cpu_us": total.total / played.measured, "system_us": total.system / played.measured,
         "postgres_us": (store_after - store_before).total / played.measured, "firehose_us": played.cpu_us / played.measured,
         "batches": batches, "batch_size": played.measured / batches, "resident_mib": rest / 1024, "journal_mib": journal / 1024,
-        "message_bytes": played.bytes / played.messages,
+        "message_bytes": played.bytes / played.messages, "duplicates": duplicates, "store_bytes": store_bytes,
     }
     return figures | {f"thread {name}": one.total / played.measured for name, one in used.items()}
 
 
-def _all_committed(lab: Lab, worker: Process, played: Played) -> tuple[int, int]:
-    """When the last batch was committed, and how many it took."""
+def _all_committed(lab: Lab, worker: Process, played: Played) -> tuple[int, int, int]:
+    """When the last batch was committed, how many it took, and how many messages were there before."""
     state = (0, 0, 0, 0)
 
     def done() -> bool:
@@ -68,16 +69,18 @@ def _all_committed(lab: Lab, worker: Process, played: Played) -> tuple[int, int]
     try:
         lab.wait(worker, done, "the last commit")
     except StackError as error:
-        raise StackError(f"{error}: {state[0]} of {played.measured} reports are committed, {state[2]} refused") from None
-    if state[2] != 0 or state[0] != played.measured:
-        raise StackError(f"ingest stored {state[0]} of {played.measured} reports and refused {state[2]}")
-    return state[3], state[1]
+        raise StackError(f"{error}: {state[0]} of {played.measured} messages are committed, {state[2]} were there before") from None
+    return state[3], state[1], state[2]
 
 
-def _check_rows(lab: Lab, played: Played) -> None:
-    ((rows,),) = lab.sql("SELECT count(*) FROM store.report")
-    if rows != played.messages:
-        raise StackError(f"store.report has {rows} rows after {played.messages} reports")
+def _check_rows(lab: Lab, played: Played, repeating: int) -> float:
+    """Every report must be there once; returns the bytes that one takes in the store, indexes included."""
+    ((rows, size),) = lab.sql(
+        "SELECT (SELECT count(*) FROM store.report), sum(pg_total_relation_size(relid)) FROM pg_partition_tree('store.report') WHERE isleaf")
+    once = played.messages * DEVICES // (DEVICES + repeating)
+    if rows != once:
+        raise StackError(f"store.report has {rows} rows after {played.messages} messages with {once} reports")
+    return float(size) / rows
 
 
 def raw_copy(lab: Lab, samples: int = 8) -> dict[str, float]:

@@ -174,13 +174,13 @@ class Lab:
 
     # --- the firehose
 
-    def firehose(self, count: int, *, samples: int = 8, json_text: bool = False) -> Process:
-        """Starts it; it listens when this returns."""
+    def firehose(self, count: int, *words: str, samples: int = 8, json_text: bool = False, seconds: int = int(LONGEST_S)) -> Process:
+        """Starts it, with further options; it listens when this returns."""
         pki = self.folder / "pki"
         argv: list[str | Path] = [
             self.program("bench_firehose"), "--port", str(self.firehose_port), "--ca", pki / "ca.crt", "--cert", pki / "server.crt",
             "--key", pki / "server.key", "--count", str(count + self.scale.warm), "--warm", str(self.scale.warm),
-            "--devices", str(DEVICES), "--samples", str(samples), "--seconds", str(int(LONGEST_S))]
+            "--devices", str(DEVICES), "--samples", str(samples), "--seconds", str(seconds), *words]
         hose = self.process("bench_firehose", argv + (["--json"] if json_text else []))
         hose.wait_ready(lambda: is_listening(self.firehose_port), 60, "listening")
         return hose
@@ -219,12 +219,18 @@ class Lab:
         return self.stack.start_ingest()
 
     def batches(self, since_us: int) -> tuple[int, int, int, int]:
-        """Of batches that were committed after a time: reports, batches, others than reports, microseconds of the last commit."""
-        ((reports, batches, other, last),) = self.sql(
-            "SELECT coalesce(sum(reports), 0), count(*) FILTER (WHERE reports > 0), coalesce(sum(duplicates + rejected), 0),"
+        """Of batches that were committed after a time: reports, batches, duplicates, microseconds of the last commit."""
+        ((reports, batches, duplicates, last),) = self.sql(
+            "SELECT coalesce(sum(reports), 0), count(*) FILTER (WHERE reports > 0), coalesce(sum(duplicates), 0),"
             " (extract(epoch FROM max(pg_xact_commit_timestamp(xmin)) FILTER (WHERE reports > 0)) * 1e6)::bigint"
             " FROM store.batch WHERE pg_xact_commit_timestamp(xmin) >= to_timestamp(%s / 1e6)", since_us)
-        return int(reports), int(batches), int(other), int(last or 0)
+        return int(reports), int(batches), int(duplicates), int(last or 0)
+
+    def check_ledger(self) -> None:
+        """An error when anything was shed or rejected: all that the benchmark sends is good, and below the admission rates."""
+        ((shed, rejected),) = self.sql("SELECT coalesce(sum(shed), 0), coalesce(sum(rejected), 0) FROM vedette.ledger")
+        if shed or rejected:
+            raise StackError(f"the ledger says that {shed} messages were shed and {rejected} rejected: these figures mean nothing")
 
     # --- the broker
 

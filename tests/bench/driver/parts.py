@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import broker, connections, firehose, instructions, peers
-from .lab import Lab
+from .lab import DEVICES, Lab
 from .results import Results, Row
 
 Part = Callable[[Lab, Results], dict[str, float]]
@@ -27,6 +27,9 @@ PARTS: dict[str, Part] = {
     "paho": lambda lab, _: firehose.paho_null(lab),
     "paho-quiet": lambda lab, _: firehose.paho_null(lab, quiet=True),
     "ingest": lambda lab, _: firehose.ingest(lab),
+    "repeats": lambda lab, _: firehose.ingest(lab, repeating=1),
+    "repeats-dup": lambda lab, _: firehose.ingest(lab, repeating=1, marked=True),
+    "repeats-all": lambda lab, _: firehose.ingest(lab, repeating=DEVICES),
     "copy": lambda lab, _: firehose.raw_copy(lab),
     "psql": lambda lab, _: peers.psql(lab),
     "node": lambda lab, _: peers.node(lab),
@@ -44,7 +47,8 @@ PARTS: dict[str, Part] = {
     "callgrind64": lambda lab, _: instructions.callgrind(lab, 64),
 }
 ONCE = {"connections", "callgrind", "callgrind64"}  # the same every time, or long
-NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "ingest": "paho", "ingest64": "paho64"}
+NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "ingest": "paho", "ingest64": "paho64",
+         "repeats": "ingest", "repeats-dup": "ingest", "repeats-all": "ingest"}
 
 
 def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
@@ -57,7 +61,7 @@ def _ratio(value: float | None, to: str) -> str:
 
 def rows(results: Results) -> list[Row]:
     """The table."""
-    makers = (_paho, _ingest, _copy, _peers, _null, _offered_rows, connections.connection_rows, _instructions)
+    makers = (_paho, _ingest, _repeats, _copy, _peers, _null, _offered_rows, connections.connection_rows, _instructions)
     return [row for maker in makers for row in maker(results)]
 
 
@@ -111,6 +115,15 @@ def _beyond(results: Results, part: str, null: str) -> float | None:
 def _beyond_ratio(results: Results, part: str, null: str) -> float | None:
     ratio = results.ratio(part, "cpu_us", null, "cpu_us")
     return None if ratio is None else ratio - 1
+
+
+def _repeats(results: Results) -> list[Row]:
+    return [Row(f"firehose → ingest, {what} every report twice", _number(results.median(part, "per_s"), "/s"),
+                _ratio(results.ratio(part, "per_s", "ingest", "per_s"), "ingest without repeats"),
+                f"messages; {_number(results.median(part, 'duplicates'))} of them repeats; "
+                + _cost(results, part, ("CPU", "cpu_us"), ("PostgreSQL", "postgres_us")))
+            for part, what in (("repeats", "one of 200 devices sends"), ("repeats-dup", "one of 200 devices sends, marked DUP,"),
+                               ("repeats-all", "all devices send")) if results.has(part)]
 
 
 def _copy(results: Results) -> list[Row]:
