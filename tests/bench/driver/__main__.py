@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MOST_TRIES = 3  # of a part that others disturb
 HELP = """Measures ingest beside what it can be compared with, on a private stack on this machine, and prints one table.
 
-Parts (all, unless some are named; what a part is compared with is measured too):
+Parts (all but soak, unless some are named; what a part is compared with is measured too):
   paho, paho64           a Paho client that only counts, on the firehose; reports of 8 and of 64 samples
   paho-quiet             the same without the trace that Paho keeps in memory
   ingest, ingest64       vedette-ingest on the firehose until everything is committed
@@ -35,6 +35,10 @@ Parts (all, unless some are named; what a part is compared with is measured too)
   offered, half          vedette-ingest on Mosquitto at 0.7 and at 0.5 of that
   saturated              vedette-ingest on Mosquitto, saturated
   connections            many devices at one time (--connections), and a restart of the broker under them; up to 10 minutes
+  backlog                PostgreSQL away under load: how fast what the journal holds drains while live traffic goes on
+  backlog-broker         the worker away: the same for what the broker holds
+  persistence            a broker with a million messages queued: the pause of its save, what is lost when it is killed
+  soak                   memory of vedette-ingest on the firehose, each minute for --minutes; the only part that must be named
   callgrind, callgrind64 instructions a report
 Nothing else should run on the machine meanwhile; a part that others disturb is measured again. Everything stops by itself and leaves nothing behind."""
 
@@ -52,6 +56,7 @@ def parse() -> argparse.Namespace:
     made.add_argument("--quick", action="store_true", help="one short round: shows that everything works, its figures mean little")
     made.add_argument("--rounds", type=int, metavar="N", help="rounds, of which medians are taken (default 3)")
     made.add_argument("--connections", type=int, metavar="N", help="devices of the part connections (default 15000, with --quick 300)")
+    made.add_argument("--minutes", type=int, metavar="N", help="of the part soak (default 60, with --quick 2)")
     made.add_argument("--json", action="store_true", help="print everything as JSON instead of the table")
     made.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     made.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
@@ -63,15 +68,17 @@ def parse() -> argparse.Namespace:
         made.error("--rounds takes 1 to 20")
     if given.connections is not None and not 2 <= given.connections <= 99_999:
         made.error("--connections takes 2 to 99999")
+    if given.minutes is not None and not 2 <= given.minutes <= 1440:
+        made.error("--minutes takes 2 to 1440")
     given.rounds = given.rounds or (1 if given.quick else 3)
     return given
 
 
 def chosen(names: list[str]) -> list[str]:
     """The parts in their order, with those they are compared with."""
-    from .parts import NEEDS, PARTS
+    from .parts import IF_NAMED, NEEDS, PARTS
 
-    wanted = set(names or PARTS)
+    wanted = set(names or PARTS.keys() - IF_NAMED)
     wanted |= {NEEDS[name] for name in wanted if name in NEEDS}
     return [name for name in PARTS if name in wanted]
 
@@ -105,7 +112,8 @@ def measure(given: argparse.Namespace) -> int:
     skipped: dict[str, str] = {}
     disturbed: list[str] = []
     scale = QUICK if given.quick else FULL
-    lab = Lab(ROOT, given.build.resolve(), dataclasses.replace(scale, connections=given.connections or scale.connections))
+    lab = Lab(ROOT, given.build.resolve(), dataclasses.replace(scale, connections=given.connections or scale.connections,
+                                                               minutes=given.minutes or scale.minutes))
     about = machine.describe(ROOT, lab.folder)
     try:
         say("a private stack …")

@@ -84,10 +84,10 @@ def ingest_at(lab: Lab, rate: float) -> dict[str, float]:
     worker.stop(grace=15)
     figures |= {"asked_per_s": rate, "offered_per_s": offered / lab.scale.seconds, "per_s": float(committed) / window.seconds,
                 "one_row_commit_ms": commit_ms}
-    return figures | _lag(lab, window)
+    return figures | lag(lab, window)
 
 
-def _lag(lab: Lab, window: Window) -> dict[str, float]:
+def lag(lab: Lab, window: Window) -> dict[str, float]:
     """From a report's time, which the simulator sets as it publishes, to the commit of its batch."""
     ((lags, count),) = lab.sql(
         "SELECT percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM b.at - r.time) * 1000), count(*)"

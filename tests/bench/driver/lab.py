@@ -14,8 +14,8 @@ from typing import Any
 
 from deploy.local.errors import StackError
 from deploy.local.ports import Ports, is_listening
-from deploy.local.processes import Process, wait_until
-from deploy.local.stack import Stack, registry_csv
+from deploy.local.processes import Process, run, wait_until
+from deploy.local.stack import Stack
 
 DEVICES = 200
 MODEL = "sensor-b"  # of the simulator's: samples only, no traffic
@@ -46,10 +46,17 @@ class Scale:
     seconds: int        # with the simulator
     connections: int    # devices at one time
     cadence_s: float    # of their reports
+    backlog_s: int      # of live traffic that a backlog is worth
+    queued: int         # messages in the broker; with live ones below 1,000,000
+    ask_save: bool      # the broker is asked to save instead of waited for
+    after_save_s: int   # until it is killed
+    minutes: int        # of the soak
 
 
-FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20)
-QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4)
+FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20,
+             backlog_s=120, queued=960_000, ask_save=False, after_save_s=10, minutes=60)
+QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4,
+              backlog_s=10, queued=50_000, ask_save=True, after_save_s=2, minutes=2)
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,7 @@ class Lab:
         stack.migrate()
         self.sql("SELECT store.housekeep()")
         self.sql(PEERS_SCHEMA)
-        devices = ({"credential": f"dev-{number:05}", "model": MODEL} for number in range(1, DEVICES + 1))
-        stack.register(registry_csv(*devices))
+        stack.register(run([*self._simulated(), "--list-credentials"], stack.account))  # with the children of its gateways
 
     def close(self) -> None:
         """Stops everything and removes the folder."""
@@ -242,16 +248,22 @@ class Lab:
         broker.start()
         return broker.process
 
-    def simulator(self, rate: float) -> Process:
-        """Simulated devices that publish so many reports a second altogether."""
+    def _simulated(self) -> list[str | Path]:
+        """The simulator, and which devices it is."""
+        return [self.stack.programs.path("vedette-sim"), "--prefix", "dev-", "--model", MODEL, "--devices", str(DEVICES)]
+
+    def simulator(self, rate: float, *, count: int = 0) -> Process:
+        """Simulated devices that publish so many reports a second altogether; all are connected when this returns, unless they are to
+        end by themselves after `count` reports."""
         status = self.stack.sim_status
         status.unlink(missing_ok=True)
         stack = self.stack
         sim = self.process("vedette-sim", [
-            stack.programs.path("vedette-sim"), "--broker", f"127.0.0.1:{stack.ports.devices}", "--ca", stack.authority.ca, "--certs",
-            stack.authority.devices, "--prefix", "dev-", "--model", MODEL, "--devices", str(DEVICES), "--rate", f"{rate:.0f}",
-            "--status", status])
-        self.wait(sim, lambda: self.published(key="connected") == DEVICES, "the connection of all simulated devices")
+            *self._simulated(), "--broker", f"127.0.0.1:{stack.ports.devices}", "--ca", stack.authority.ca, "--certs",
+            stack.authority.devices, "--rate", f"{rate:.0f}",
+            "--status", status, *(["--count", str(count)] if count else [])])
+        if count == 0:
+            self.wait(sim, lambda: self.published(key="connected") == DEVICES, "the connection of all simulated devices")
         return sim
 
     def published(self, key: str = "acknowledged") -> int:

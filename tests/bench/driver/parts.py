@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import broker, connections, firehose, instructions, peers
+from . import backlog, broker, connections, firehose, instructions, peers, persistence, soak
 from .lab import DEVICES, Lab
 from .results import Results, Row
 
@@ -43,12 +43,19 @@ PARTS: dict[str, Part] = {
     "half": _offered(HALF),
     "saturated": lambda lab, results: broker.ingest_at(lab, results.rounds["null"][-1]["asked_per_s"]),
     "connections": lambda lab, _: connections.connections(lab),
+    "backlog": backlog.store_away,
+    "backlog-broker": backlog.ingest_away,
+    "persistence": lambda lab, _: persistence.persistence(lab),
+    "soak": lambda lab, _: soak.soak(lab),
     "callgrind": lambda lab, _: instructions.callgrind(lab),
     "callgrind64": lambda lab, _: instructions.callgrind(lab, 64),
 }
-ONCE = {"connections", "callgrind", "callgrind64"}  # the same every time, or long
+# The same every time, or long.
+ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "callgrind", "callgrind64"}
+IF_NAMED = {"soak"}  # longer than all others
 NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "ingest": "paho", "ingest64": "paho64",
-         "repeats": "ingest", "repeats-dup": "ingest", "repeats-all": "ingest"}
+         "repeats": "ingest", "repeats-dup": "ingest", "repeats-all": "ingest",
+         "backlog": "null", "backlog-broker": "null"}
 
 
 def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
@@ -61,7 +68,8 @@ def _ratio(value: float | None, to: str) -> str:
 
 def rows(results: Results) -> list[Row]:
     """The table."""
-    makers = (_paho, _ingest, _repeats, _copy, _peers, _null, _offered_rows, connections.connection_rows, _instructions)
+    makers = (_paho, _ingest, _repeats, _copy, _peers, _null, _offered_rows, connections.connection_rows, backlog.backlog_rows,
+              persistence.persistence_rows, soak.soak_rows, _instructions)
     return [row for maker in makers for row in maker(results)]
 
 
