@@ -80,7 +80,7 @@ def _check_rows(lab: Lab, played: Played, repeating: int) -> float:
     once = played.messages * DEVICES // (DEVICES + repeating)
     if rows != once:
         raise StackError(f"store.report has {rows} rows after {played.messages} messages with {once} reports")
-    return float(size) / rows
+    return float(size / rows)
 
 
 def raw_copy(lab: Lab, samples: int = 8) -> dict[str, float]:

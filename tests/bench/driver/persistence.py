@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.errors import StackError
@@ -48,8 +49,7 @@ class Saves:
         return (found.st_ino, found.st_mtime_ns)
 
     @staticmethod
-    def _until(condition: object, broker: Process, longest: float) -> None:
-        assert callable(condition)
+    def _until(condition: Callable[[], bool], broker: Process, longest: float) -> None:
         if not wait_until(lambda: condition() or not broker.alive(), longest, step=LOOK_S) or not broker.alive():
             raise StackError(f"the broker did not save within {longest:.0f} s" if broker.alive() else broker.failure())
 
