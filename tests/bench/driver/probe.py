@@ -60,6 +60,6 @@ class Probe:
         if lost:
             raise StackError("the probing client lost the broker")
 
-    def longest_ms(self, begun: float, ended: float) -> float:
-        """Longest round trip of those that were under way at some moment of a span."""
-        return max((back - out for out, back in list(self._trips) if out <= ended and back >= begun), default=0.0) * 1000
+    def round_trips_ms(self, begun: float, ended: float) -> list[float]:
+        """Those that were under way at some moment of a span."""
+        return [(back - out) * 1000 for out, back in list(self._trips) if out <= ended and back >= begun]
