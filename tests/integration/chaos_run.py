@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import books
-from chaos_faults import BROKER, Cut, Fault, Hands
+from chaos_faults import BROKER, DISK_MIB, Cut, Fault, Hands
 from deploy.local.processes import wait_until
 from deploy.local.stack import Simulation, Stack, is_ready
 from support import Installation, Wire
@@ -24,7 +24,7 @@ HEAL_S = 90.0    # until all are ready again
 STEP_S = 0.1
 SETTINGS = {
     "store": {"host": "./cut"},  # the daemons come to the database through the cut
-    "ingest": {"journal": {"segment_mib": 1, "keep_mib": 2}},
+    "ingest": {"journal": {"segment_mib": 1, "keep_mib": 2, "high_mib": DISK_MIB // 2, "low_mib": DISK_MIB // 4}},
     "analysis": {"checkpoint_s": 5},
 }
 SENT = re.compile(r"Sending PUBLISH to vedette/ingest-1 \(d\d, q1, r\d, m(\d+), 'vedette/v1/([^/]+)/")
@@ -39,6 +39,7 @@ class Load:
     devices: int
     rate: int     # reports a second, of all together
     samples: int  # a report; many make the journal need a new segment, of 1 MiB, each few seconds
+    keep: bool    # devices keep reports until they are stored: then nothing may be lost at all
 
 
 def run(stack: Stack, faults: list[Fault], load: Load, seed: int, say: Say) -> None:
@@ -52,12 +53,12 @@ def run(stack: Stack, faults: list[Fault], load: Load, seed: int, say: Say) -> N
         stack.register_simulated(Simulation(load.devices))
         stack.start_ingest()
         stack.start_analysis()
-        start_devices(stack, load, seed)
+        start_devices(stack, load, seed, max(fault.until for fault in faults))
         suffer(hands, faults, say)
-        heal(stack, hands, say)
+        heal(stack, hands, load, say)
         tell_alerts(installation, say)
         settle(installation, say)
-        check(installation, faults, say)
+        check(installation, load, faults, say)
         say("faults: " + ", ".join(f"{count} × {what}" for what, count in sorted(hands.done.items()))
             + (f"; the worker left {hands.restarts} times because of a full disk" if hands.restarts else ""))
     finally:
@@ -67,10 +68,13 @@ def run(stack: Stack, faults: list[Fault], load: Load, seed: int, say: Say) -> N
         cut.close()
 
 
-def start_devices(stack: Stack, load: Load, seed: int) -> None:
-    """The simulator; it goes on until it is told to stop."""
+def start_devices(stack: Stack, load: Load, seed: int, seconds: float) -> None:
+    """The simulator. It goes on until it is told to stop; devices that keep their reports stop publishing some time after the last
+    fault, and go when all is confirmed."""
+    more = ["--keep", "--keep-limit", "100000:1000000000", "--resend-after", "5", "--duration", str(int(seconds + TAIL_S) + 1),
+            "--linger", str(int(HEAL_S))] if load.keep else []
     stack.start_simulator(Simulation(load.devices), "--rate", str(load.rate), "--seed", str(seed), "--samples", str(load.samples),
-                          "--backoff", "0.2:2", "--inflight", "200", "--stored-log", stored_log(stack))
+                          "--backoff", "0.2:2", "--inflight", "200", "--stored-log", stored_log(stack), *more)
     assert wait_until(lambda: status(stack).get("connected") == load.devices, 30), "the devices did not connect"
 
 
@@ -106,21 +110,30 @@ def suffer(hands: Hands, faults: list[Fault], say: Say) -> None:
             hands.end(fault)
 
 
-def heal(stack: Stack, hands: Hands, say: Say) -> None:
+def heal(stack: Stack, hands: Hands, load: Load, say: Say) -> None:
     """Waits until all work again, then lets the devices go on for a while, then stops them: each says goodbye when all it sent is
-    acknowledged."""
+    acknowledged, or confirmed."""
+    sim = stack.processes["vedette-sim"]
+
     def well() -> bool:
         hands.supervise()
         return (stack.broker.answers() and stack.postgres.answers() and is_ready(stack.ports.ingest_http)
                 and is_ready(stack.ports.analysis_http))
 
+    def gone() -> bool:
+        hands.supervise()
+        return not sim.alive()
+
     began = time.monotonic()
     assert wait_until(well, HEAL_S, step=STEP_S), f"not all are well {HEAL_S:.0f} s after the last fault"
-    everybody = status(stack)["devices"]
-    assert wait_until(lambda: status(stack).get("connected") == everybody, HEAL_S, step=STEP_S), "not all devices came back"
     say(f"all well {time.monotonic() - began:.1f} s after the last fault")
+    if load.keep:
+        assert wait_until(gone, 2 * HEAL_S, step=STEP_S), "devices keep reports that nobody confirms"
+        assert sim.exit_code() == 0, sim.failure()
+        say(f"all reports confirmed {time.monotonic() - began:.1f} s after the last fault")
+        return
+    assert wait_until(lambda: status(stack).get("connected") == load.devices, HEAL_S, step=STEP_S), "not all devices came back"
     time.sleep(TAIL_S)
-    sim = stack.processes["vedette-sim"]
     assert sim.stop(grace=30) == 0, sim.failure()
 
 
@@ -182,7 +195,7 @@ BOOKS = ("SELECT sum(received)::bigint, sum(stored)::bigint, sum(duplicate)::big
          " FROM store.minute")
 
 
-def check(installation: Installation, faults: list[Fault], say: Say) -> None:
+def check(installation: Installation, load: Load, faults: list[Fault], say: Say) -> None:
     """Books, rows, devices and broker tell the same story, to the message."""
     stack = installation.stack
     books.check(installation)
@@ -199,8 +212,8 @@ def check(installation: Installation, faults: list[Fault], say: Say) -> None:
         assert gone == missing.get(credential, set()), f"{credential}: gaps are not what is missing: {gone ^ missing[credential]}"
         lost += len(gone)
     assert found.keys() == acked.keys()
-    if not any(fault.victim == BROKER and fault.kind == "kill" for fault in faults):
-        assert lost == 0, f"{lost} reports are lost, and no broker was killed"
+    if load.keep or not any(fault.victim == BROKER and fault.kind == "kill" for fault in faults):
+        assert lost == 0, f"{lost} reports are lost, and {'devices kept them' if load.keep else 'no broker was killed'}"
     check_deliveries(installation, say)
     say(f"{sum(map(len, acked.values()))} reports acknowledged to {len(acked)} devices: {sum(map(len, found.values()))} stored once,"
         f" {lost} lost with a killed broker, all of them in vedette.sequence_gap")
