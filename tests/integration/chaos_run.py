@@ -154,7 +154,7 @@ def settle(installation: Installation, say: Say) -> None:
 
 def tell_alerts(installation: Installation, say: Say) -> None:
     """Which alerts there were, for people: devices never stopped to publish, but were cut off with the broker."""
-    rows = books.ask(installation, "SELECT kind, state, count(*) FROM vedette.alert GROUP BY 1, 2 ORDER BY 1, 2")
+    rows = installation.query("SELECT kind, state, count(*) FROM vedette.alert GROUP BY 1, 2 ORDER BY 1, 2")
     say("alerts while all devices report: " + (", ".join(f"{count} × {kind} ({state})" for kind, state, count in rows) or "none"))
 
 
