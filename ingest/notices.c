@@ -13,24 +13,38 @@ struct place {
   unsigned sent;
 };
 
+// How far a publisher's boot is stored.
+struct stored {
+  int32_t publisher;
+  int64_t boot, sequence;
+};
+
 struct notices {
   notice_send send;
   void *arg;
   struct notice_stats stats;
+  struct stored *stored;
+  size_t count, room;
   struct place places[PLACES];
 };
 
-struct notices *notices_new(notice_send send, void *arg) {
+struct notices *notices_new(size_t room, notice_send send, void *arg) {
   struct notices *notices = calloc(1, sizeof *notices);
-  if (notices != NULL) {
-    notices->send = send;
-    notices->arg = arg;
+  if (notices == NULL || (notices->stored = calloc(room, sizeof *notices->stored)) == NULL) {
+    free(notices);
+    return NULL;
   }
+  notices->room = room;
+  notices->send = send;
+  notices->arg = arg;
   return notices;
 }
 
 void notices_free(struct notices *notices) {
-  free(notices);
+  if (notices != NULL) {
+    free(notices->stored);
+    free(notices);
+  }
 }
 
 struct notice_stats notices_stats(const struct notices *notices) {
@@ -68,7 +82,7 @@ static void clean(char *out, const char *text) {
   out[length] = '\0';
 }
 
-void notices_refused(struct notices *notices, const struct message *message) {
+static void tell_refused(struct notices *notices, const struct message *message) {
   const char *credential;
   size_t length;
   char detail[DETAIL_LIMIT + 1];
@@ -90,7 +104,8 @@ void notices_refused(struct notices *notices, const struct message *message) {
   publish(notices, credential, length, &notice);
 }
 
-void notices_stored(struct notices *notices, const char *credential, int64_t boot, bool random, int64_t sequence) {
+// All of the boot's reports from what the device keeps up to `sequence` are stored or refused for good.
+static void tell_stored(struct notices *notices, const char *credential, int64_t boot, bool random, int64_t sequence) {
   Vedette__V1__Notice notice = VEDETTE__V1__NOTICE__INIT;
   Vedette__V1__Notice__StoredUpTo stored = VEDETTE__V1__NOTICE__STORED_UP_TO__INIT;
   stored.boot_case =
@@ -100,4 +115,38 @@ void notices_stored(struct notices *notices, const char *credential, int64_t boo
   notice.content_case = VEDETTE__V1__NOTICE__CONTENT_STORED_UP_TO;
   notice.stored_up_to = &stored;
   publish(notices, credential, strlen(credential), &notice);
+}
+
+void notices_begin(struct notices *notices) {
+  notices->count = 0;
+}
+
+void notices_take(const PGresult *rows, void *arg) {
+  struct notices *notices = arg;
+  for (int i = 0; i < PQntuples(rows) && notices->count < notices->room; i++) {
+    notices->stored[notices->count++] = (struct stored){
+        .publisher = (int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10),
+        .boot = strtoll(PQgetvalue(rows, i, 1), NULL, 10),
+        .sequence = strtoll(PQgetvalue(rows, i, 2), NULL, 10),
+    };
+  }
+}
+
+void notices_committed(struct notices *notices, const struct batch *batch, struct directory *directory,
+                       const struct sequences *sequences) {
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct message *message = &batch->messages[i];
+    bool left_out = message->outcome == OUTCOME_REJECTED || message->outcome == OUTCOME_SHED;
+    if (left_out && !(message->record.flags & RECORD_REPLAY)) {
+      tell_refused(notices, message);
+    }
+  }
+  for (size_t i = 0; i < notices->count; i++) {
+    const struct stored *stored = &notices->stored[i];
+    const struct device *device = directory_find_id(directory, stored->publisher);
+    if (device != NULL && device->credential != NULL) {
+      bool random = sequences_random(sequences, stored->publisher, stored->boot);
+      tell_stored(notices, device->credential, stored->boot, random, stored->sequence);
+    }
+  }
 }

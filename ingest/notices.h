@@ -6,6 +6,10 @@
 #define VEDETTE_INGEST_NOTICES_H
 
 #include "ingest/batch.h"
+#include "ingest/directory.h"
+#include "ingest/sequences.h"
+
+#include <libpq-fe.h>
 
 struct notices;
 
@@ -16,12 +20,17 @@ struct notice_stats {
   uint64_t sent, withheld; // withheld: over the limit, or the broker is away
 };
 
-struct notices *notices_new(notice_send send, void *arg);
+// `room`: most publishers' boots that a commit says something of.
+struct notices *notices_new(size_t room, notice_send send, void *arg);
 void notices_free(struct notices *notices); // accepts NULL
 
-void notices_refused(struct notices *notices, const struct message *message);
-// All of the boot's reports from what the device keeps up to `sequence` are stored or refused for good.
-void notices_stored(struct notices *notices, const char *credential, int64_t boot, bool random, int64_t sequence);
+// A batch is about to be committed.
+void notices_begin(struct notices *notices);
+// Takes from its transaction how far publishers are stored: rows of publisher, boot, sequence. `arg` is the notices.
+void notices_take(const PGresult *rows, void *arg);
+// The batch is committed: its devices are told what became of their messages.
+void notices_committed(struct notices *notices, const struct batch *batch, struct directory *directory,
+                       const struct sequences *sequences);
 
 struct notice_stats notices_stats(const struct notices *notices);
 

@@ -9,6 +9,9 @@
 
 struct sequences;
 
+// Most runs that ever go with one batch of at most `most` messages.
+size_t sequences_room(size_t most);
+
 struct sequences *sequences_new(size_t most);      // messages a batch; NULL out of memory
 void sequences_free(struct sequences *sequences);  // accepts NULL
 void sequences_clear(struct sequences *sequences); // forgets everything: the store takes it up by itself
@@ -17,7 +20,6 @@ void sequences_clear(struct sequences *sequences); // forgets everything: the st
 void sequences_take(struct sequences *sequences, const struct batch *batch);
 // True if what was gathered should go with this batch: after ten seconds, after two where a publisher asks, when there is no
 // room, or when the batch holds what the store could not find again by itself.
-size_t sequences_room(const struct sequences *sequences);           // most runs that ever go with one batch
 bool sequences_due(const struct sequences *sequences, int64_t now); // steady microseconds
 
 // What was gathered, as arrays of one length.

@@ -73,8 +73,9 @@ static size_t gather_unkept(const struct batch *batch, struct exception *out) {
     const struct message *message = &batch->messages[i];
     bool dropped = message->outcome == OUTCOME_REJECTED && message->letter == LETTER_DROPPED;
     if (message->publisher != NULL && (dropped || message->outcome == OUTCOME_SHED)) {
-      out[count++] =
+      out[count] =
           (struct exception){.device = message->publisher->id, .term = "", .reason = (int)message->verdict.reason, .count = 1};
+      count++;
     }
   }
   return merge(out, count);

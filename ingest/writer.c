@@ -49,12 +49,6 @@ enum phase {
   WAITING
 };
 
-// How far a publisher's boot is stored, for a notice.
-struct stored {
-  int32_t publisher;
-  int64_t boot, sequence;
-};
-
 struct writer {
   struct loop *loop;
   struct journal *journal;
@@ -71,8 +65,6 @@ struct writer {
   struct resolve *resolve;
   struct sequences *sequences;
   bool noting; // they go with the batch that is being committed
-  struct stored *stored;
-  size_t stored_count, stored_room;
   struct notices *notices;
   struct replay *replay;
   size_t most;    // records in the next batch: halved while a row is being hunted that the store refuses
@@ -200,17 +192,6 @@ static bool batch_due(const struct writer *writer) {
   return batch->count >= writer->most || writer->draining || age >= (int64_t)writer->limits.age_ms * 1000 || age < 0;
 }
 
-static void take_stored(const PGresult *rows, void *arg) {
-  struct writer *writer = arg;
-  for (int i = 0; i < PQntuples(rows) && writer->stored_count < writer->stored_room; i++) {
-    writer->stored[writer->stored_count++] = (struct stored){
-        .publisher = (int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10),
-        .boot = strtoll(PQgetvalue(rows, i, 1), NULL, 10),
-        .sequence = strtoll(PQgetvalue(rows, i, 2), NULL, 10),
-    };
-  }
-}
-
 static void build_and_commit(struct writer *writer) {
   struct batch *batch = &writer->batch;
   struct intake_position *at = &writer->position;
@@ -226,43 +207,23 @@ static void build_and_commit(struct writer *writer) {
   }
   sequences_take(writer->sequences, batch);
   writer->noting = writer->draining || sequences_due(writer->sequences, clock_steady_us());
-  writer->stored_count = 0;
+  notices_begin(writer->notices);
   struct commit commit = {.at = at,
                           .journaled = journal_head(writer->journal),
                           .received_to = received_to,
                           .seeing_since = writer->events.seeing_since(received_to, writer->events.arg),
                           .sequences = writer->noting ? writer->sequences : NULL,
-                          .stored = take_stored,
+                          .stored = notices_take,
                           .arg = writer};
   writer->begun_us = clock_steady_us();
   run(writer, COMMIT, commit_script(&commit, batch));
-}
-
-// Tells devices what became of their messages; after the commit, so that it is true.
-static void tell(struct writer *writer) {
-  const struct batch *batch = &writer->batch;
-  for (size_t i = 0; i < batch->count; i++) {
-    const struct message *message = &batch->messages[i];
-    bool refused = message->outcome == OUTCOME_REJECTED || message->outcome == OUTCOME_SHED;
-    if (refused && !(message->record.flags & RECORD_REPLAY)) { // it was told then
-      notices_refused(writer->notices, message);
-    }
-  }
-  for (size_t i = 0; i < writer->stored_count; i++) {
-    const struct stored *stored = &writer->stored[i];
-    const struct device *device = directory_find_id(writer->directory, stored->publisher);
-    if (device != NULL && device->credential != NULL) {
-      bool random = sequences_random(writer->sequences, stored->publisher, stored->boot);
-      notices_stored(writer->notices, device->credential, stored->boot, random, stored->sequence);
-    }
-  }
 }
 
 static void committed(struct writer *writer) {
   struct batch *batch = &writer->batch;
   struct batch_counts counts = batch_count(batch);
   batch_remember(batch);
-  tell(writer);
+  notices_committed(writer->notices, batch, writer->directory, writer->sequences);
   sequences_committed(writer->sequences, writer->noting, clock_steady_us());
   for (size_t i = 0; i < batch->count; i++) {
     if (batch->messages[i].outcome == OUTCOME_REJECTED) {
@@ -537,15 +498,13 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->devices = (struct intake_devices){.worker = writer->worker, .visit = take_device, .kept = take_kept, .arg = writer};
   writer->resolve = resolve_new();
   writer->sequences = sequences_new(writer->limits.records);
-  writer->stored_room = writer->sequences ? sequences_room(writer->sequences) : 0;
-  writer->stored = calloc(writer->stored_room, sizeof *writer->stored);
-  writer->notices = notices_new(events->notice, events->arg);
+  writer->notices = notices_new(sequences_room(writer->limits.records), events->notice, events->arg);
   writer->replay = replay_new(journal);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
   struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
   writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
-  if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->stored || !writer->notices ||
-      !writer->replay || !writer->timer || !writer->link || !batch_init(&writer->batch, writer->limits.records)) {
+  if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->notices || !writer->replay ||
+      !writer->timer || !writer->link || !batch_init(&writer->batch, writer->limits.records)) {
     writer_free(writer);
     return NULL;
   }
@@ -566,7 +525,6 @@ void writer_free(struct writer *writer) {
   batch_destroy(&writer->batch);
   resolve_free(writer->resolve);
   sequences_free(writer->sequences);
-  free(writer->stored);
   notices_free(writer->notices);
   replay_free(writer->replay);
   directory_free(writer->directory);
