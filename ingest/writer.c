@@ -214,7 +214,7 @@ static void build_and_commit(struct writer *writer) {
                           .seeing_since = writer->events.seeing_since(received_to, writer->events.arg),
                           .sequences = writer->noting ? writer->sequences : NULL,
                           .stored = notices_take,
-                          .arg = writer};
+                          .arg = writer->notices};
   writer->begun_us = clock_steady_us();
   run(writer, COMMIT, commit_script(&commit, batch));
 }
