@@ -287,6 +287,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 
 static bool make_client(struct session *session) {
   MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
+  options.maxBufferedMessages = NOTICES_WAITING; // 100 by default, connected or not: a batch has more notices than that
   int failed = MQTTAsync_createWithOptions(&session->client, session->uri, session->client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
                                            &options);
   if (failed == MQTTASYNC_SUCCESS) {

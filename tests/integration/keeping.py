@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deploy.local.processes import Process
+from deploy.local.processes import Process, run
 from support import WAIT_S, Installation
 
 
@@ -19,11 +19,16 @@ class Keepers:
         for credential in self.credentials:
             installation.certificate(credential)
         self._status: Path = stack.sim_status
-        argv = [stack.programs.path("vedette-sim"), "--broker", f"127.0.0.1:{stack.ports.devices}", "--ca", stack.authority.ca,
-                "--certs", stack.authority.devices, "--devices", str(devices), "--prefix", prefix, "--model", "test-model",
-                "--status", self._status, "--backoff", "0.1:0.5", "--keep", *words]
+        self._stack = stack
+        self._fleet = [stack.programs.path("vedette-sim"), "--devices", str(devices), "--prefix", prefix, "--model", "test-model"]
+        argv = [*self._fleet, "--broker", f"127.0.0.1:{stack.ports.devices}", "--ca", stack.authority.ca,
+                "--certs", stack.authority.devices, "--status", self._status, "--backoff", "0.1:0.5", "--keep", *words]
         self.process = Process("vedette-sim", argv, stack.logs / "vedette-sim.log", stack.account)
         stack.processes["vedette-sim"] = self.process
+
+    def register(self) -> None:
+        """Puts them and the children of their gateways into the registry."""
+        self._stack.register(run([*self._fleet, "--list-credentials"], self._stack.account))
 
     def start(self) -> None:
         """Starts them, and returns before they are connected."""

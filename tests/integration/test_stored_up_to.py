@@ -101,3 +101,16 @@ def test_no_report_is_lost_when_the_broker_is_killed(stack: Installation) -> Non
     assert all(sequences == set(range(1, max(sequences) + 1)) for sequences in stored.values())
     assert sum(map(len, stored.values())) == COUNT
     assert stack.query("SELECT * FROM vedette.sequence_gap") == []
+
+
+def test_all_of_many_devices_are_told_at_once(stack: Installation) -> None:
+    """More devices than the hundred messages that Paho buffers unless told otherwise: nobody has to ask again."""
+    keepers = Keepers(stack, 150, "--cadence", "2", "--connect-rate", "1000", "--count", "450", "--resend-after", "40")
+    keepers.register()
+    stack.stack.start_ingest()
+    keepers.start()
+    stack.wait(lambda: not keepers.process.alive(), books.END_S)
+    kept = keepers.kept()
+    assert keepers.process.exit_code() == 0, keepers.process.log_text()
+    assert (kept["now"], kept["stored"], kept["resent"]) == (0, 450, 0)
+    assert books.metric(stack.stack.ports.ingest_http, "vedette_ingest_notices_withheld_total") == 0
