@@ -329,6 +329,7 @@ struct session *session_new(struct loop *loop, const struct config *config, cons
   MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
   init.do_openssl_init = 1;
   MQTTAsync_global_init(&init);
+  MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR); // else it writes lines a packet into memory that nobody reads
   // A slash, which no device's name can have: nobody can take our session over.
   if (asprintf(&session->client_id, "vedette/%s", config->ingest.worker) < 0 ||
       asprintf(&session->uri, "ssl://%s:%u", config->broker.host, config->broker.port) < 0 ||
