@@ -1,6 +1,7 @@
 // The worker is a machine of phases:
 //
-//   CLOSED → REGISTRY → START → REPLAY ⇄ REPLAY_ROWS → NEXT → ROWS → COMMIT → NEXT … ; REFRESH now and then
+//   CLOSED → REGISTRY → START → REPLAY ⇄ REPLAY_ROWS → NEXT → ROWS → COMMIT → NEXT … ; REFRESH now and then,
+//   STRANGERS after ROWS where a device was registered since
 //
 // When the connection is lost, or a commit fails, everything in memory is thrown away: states are loaded from the checkpoint
 // again and the batches analysed since are run again in the recorded order, their effects suppressed.
@@ -19,7 +20,7 @@
 
 enum { LANE = 0, REFRESH_MS = 2000, RETRY_MS = 1000, STOP_MS = 5000 };
 
-enum phase { CLOSED, REGISTRY, START, REPLAY, REPLAY_ROWS, NEXT, REFRESH, ROWS, COMMIT, IDLE };
+enum phase { CLOSED, REGISTRY, START, REPLAY, REPLAY_ROWS, NEXT, REFRESH, ROWS, STRANGERS, COMMIT, IDLE };
 
 struct worker {
   struct loop *loop;
@@ -183,6 +184,18 @@ static void pass_clock(struct worker *worker, const struct feed_batch *batch) {
   clock->seeing_since = batch->seeing_since;
 }
 
+// Ingest may have learned of a device before us: what it sent must not pass unseen.
+static bool knows_all(const struct worker *worker) {
+  const struct group *group = &worker->group;
+  bool all = true;
+  for (size_t i = 0; all && i < group->noted_count; i++) {
+    const struct observation *o = &group->noted[i].observation;
+    all = fleet_find(&worker->fleet, o->device) != NULL &&
+          (o->publisher == o->device || fleet_find(&worker->fleet, o->publisher) != NULL);
+  }
+  return all;
+}
+
 // Shows the group to the detectors, batch by batch. False when memory ran out.
 static bool analyse(struct worker *worker, bool replay) {
   struct group *group = &worker->group;
@@ -321,6 +334,13 @@ static void finish_stop(struct worker *worker) {
   }
 }
 
+static void commit_group(struct worker *worker) {
+  if (!analyse(worker, false)) {
+    abort();
+  }
+  run(worker, COMMIT, build_commit(worker));
+}
+
 static void was_committed(struct worker *worker) {
   worker->committed = worker->step;
   worker->stats.batches += worker->group.count;
@@ -365,10 +385,15 @@ static void proceed(struct worker *worker) {
     }
     return;
   case ROWS:
-    if (!analyse(worker, false)) {
-      abort();
+    if (!knows_all(worker)) {
+      run(worker, STRANGERS, feed_registry(&worker->registry));
+      return;
     }
-    run(worker, COMMIT, build_commit(worker));
+    commit_group(worker);
+    return;
+  case STRANGERS:
+    worker->refreshed_us = clock_steady_us();
+    commit_group(worker);
     return;
   case COMMIT: was_committed(worker); return;
   default: return;

@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <xxhash.h>
+
+#undef HASH_FUNCTION // uthash looks at it where it is used
+#define HASH_FUNCTION(key, size, hash) ((hash) = (unsigned)XXH3_64bits(key, size))
 
 // A row a publisher and interval is what this costs the store; who asks how far its reports are stored is answered sooner.
 static const int64_t interval_us = 10000000;

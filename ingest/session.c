@@ -163,6 +163,7 @@ static void subscribe(struct session *session) {
 static void on_connected(void *context, MQTTAsync_successData5 *response) {
   struct session *session = context;
   atomic_store(&session->state, UP);
+  atomic_store(&session->notices, 0); // of those that went down with the connection nothing may be heard
   log_info("broker connected", "session_present=%d", response->alt.connect.sessionPresent);
   subscribe(session);
 }

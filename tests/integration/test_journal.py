@@ -23,7 +23,7 @@ from support import Installation, Wire
 from test_feed_life import DEVICES, SETTINGS, Life
 
 DISK_MIB = 8
-REPORT_BYTES = 12000  # about 85 fill a segment
+REPORT_BYTES = 1000  # about 900 fill a segment; what the broker may have in flight to the worker has to fit into one
 INGEST = "vedette-ingest"
 
 
@@ -144,7 +144,7 @@ def test_with_a_full_disk_the_worker_leaves_the_broker_and_loses_nothing(full: F
     full.life.installation.forget_sessions()
     full.life.stack.postgres.stop()
     full.disk.fill()
-    full.life.publish(150, size=REPORT_BYTES)
+    full.life.publish(1000, size=REPORT_BYTES)
     full.wait_metric("journal_full", 1)
     full.wait_metric("broker_connected", 0)
     assert "the journal's disk is full" in why_unready(full.port)
@@ -159,7 +159,7 @@ def test_with_a_full_disk_the_worker_leaves_the_broker_and_loses_nothing(full: F
     full.wait_metric("store_connected", 1)  # what the journal has is stored, and then given up for room
     full.wait_metric("broker_connected", 1)
     full.wait_metric("journal_full", 0)
-    full.life.publish(100, size=REPORT_BYTES)
+    full.life.publish(1000, size=REPORT_BYTES)
     full.disk.make_room()
     full.life.publish(20)
     full.finish()
@@ -170,7 +170,7 @@ def test_the_worker_returns_when_somebody_frees_the_disk(full: Full) -> None:
     full.life.installation.forget_sessions()
     full.life.stack.postgres.stop()
     full.disk.fill()
-    full.life.publish(150, size=REPORT_BYTES)
+    full.life.publish(1000, size=REPORT_BYTES)
     full.wait_metric("journal_full", 1)
     full.disk.make_room()
     full.wait_metric("journal_full", 0)
@@ -182,7 +182,7 @@ def test_the_worker_returns_when_somebody_frees_the_disk(full: Full) -> None:
 
 def test_stored_segments_are_given_up_before_the_broker_is_left(full: Full) -> None:
     """The journal would keep more than fits: it goes on in the room that it has."""
-    full.life.publish(400, size=REPORT_BYTES)  # more than the whole disk
+    full.life.publish(4000, size=REPORT_BYTES)  # more than the whole disk
     full.life.wait_stored()
     assert full.said("a stored journal segment is given up for room") > 0
     full.finish()
@@ -208,7 +208,7 @@ def test_damaged_records_are_lost_and_said_and_the_worker_goes_on(started: Calla
     life.wait_stored()
     life.installation.forget_sessions()
     life.stack.postgres.stop()
-    life.publish(200, size=REPORT_BYTES)
+    life.publish(2000, size=REPORT_BYTES)
     assert wait_until(lambda: len(list(life.journal().glob("*.vdj"))) >= 3, books.END_S)
     life.installation.kill9(INGEST)
     damaged, behind = sorted(life.journal().glob("*.vdj"))[1:3]
@@ -243,7 +243,7 @@ def test_a_journal_can_be_looked_at_while_it_is_written(started: Callable[..., L
     life = started(64)
     life.stack.start_ingest()
     for _ in range(10):
-        life.publish(40, size=REPORT_BYTES)
+        life.publish(400, size=REPORT_BYTES)
         assert ": all whole" in life.stack.vedette("journal", "verify")
     life.wait_stored()
     messages = life.published * len(DEVICES) + 10 * len(DEVICES)
@@ -262,7 +262,7 @@ def test_a_journal_of_anything_can_be_looked_at(started: Callable[..., Life]) ->
     """On files that are no segments, cut off, torn, of other journals or not files at all."""
     life = started(64)
     life.stack.start_ingest()
-    life.publish(200, size=REPORT_BYTES)
+    life.publish(2000, size=REPORT_BYTES)
     life.wait_stored()
     books.stop_cleanly(life.installation, INGEST)
     names = sorted(path.name for path in life.journal().glob("*.vdj"))

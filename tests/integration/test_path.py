@@ -124,3 +124,14 @@ def test_connectivity_is_stored(stack: Installation) -> None:
         message = v1.Connectivity(state=state, boot_counter=1, connection=1, reason="test", time=now_us())
         device.publish("vedette/v1/dev-a/connectivity", message.SerializeToString(), retain=True)
     stack.wait_for("SELECT coalesce(sum(connectivity), 0)::int FROM vedette.batch", expect=2)
+
+
+def test_what_a_new_device_says_first_is_analysed(stack: Installation) -> None:
+    """Devices are registered while everything runs; analysis, which looks at the registry every two seconds, misses nothing."""
+    stack.stack.start_ingest()
+    stack.stack.start_analysis()
+    failed = stack.wire.v1.Event(kind=stack.wire.v1.EVENT_KIND_LOGIN_FAILED, count=9, subject="admin")
+    for number in range(5):
+        stack.register(f"new-{number}")
+        stack.device(f"new-{number}").send(stack.wire.report(1, events=[failed]))
+    stack.wait_for("SELECT count(*) FROM vedette.alert WHERE kind = 'login failures'", expect=5)
