@@ -20,9 +20,8 @@
 #include <unistd.h>
 
 enum {
-  HEARTBEAT_US = 1000000,      // an idle worker commits an empty batch this often: time advances by batches
-  REFRESH_US = 2000000,        // how often the registry is looked at for changes
-  REFRESH_UNKNOWN_US = 200000, // sooner, when a stranger speaks
+  HEARTBEAT_US = 1000000, // an idle worker commits an empty batch this often: time advances by batches
+  REFRESH_US = 2000000,   // how often the registry is looked at for changes
   DRAIN_MS = 5000,
   RETRY_MS = 500,
   PROBES_MOST = 20, // a batch that meets a repeat again and again points to something else
@@ -69,6 +68,7 @@ struct writer {
   struct replay *replay;
   size_t most;    // records in the next batch: halved while a row is being hunted that the store refuses
   bool probe_all; // the store met a repeat: ask it about every row
+  bool closed;    // the batch takes no more records: it waits for the registry
   bool draining;
   unsigned probes;
   unsigned refused;                                    // times that the store refused the message that stands alone
@@ -121,6 +121,7 @@ static void on_up(void *arg) {
   writer->stats.connected = true;
   directory_clear(writer->directory); // the database may be another one, restored from a backup
   batch_reset(&writer->batch, 0);
+  writer->closed = false;
   sequences_clear(writer->sequences); // the store takes up what it lacks
   snprintf(writer->devices.snapshot, sizeof writer->devices.snapshot, "0");
   run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
@@ -245,6 +246,7 @@ static void committed(struct writer *writer) {
   writer->probe_all = false;
   writer->probes = 0;
   writer->refused = 0;
+  writer->closed = false;
   writer->most = writer->most * 2 < writer->limits.records ? writer->most * 2 : writer->limits.records;
   journal_release(writer->journal, batch->next);
   batch_reset(batch, batch->next);
@@ -347,7 +349,9 @@ static void finish_drain(struct writer *writer) {
 static void idle(struct writer *writer) {
   int64_t now = clock_steady_us();
   writer->phase = IDLE;
-  collect(writer);
+  if (!writer->closed) {
+    collect(writer);
+  }
   uint64_t behind = writer->batch.count == 0 ? journal_damaged(writer->journal) : 0;
   if (behind > 0) {
     lose(writer, writer->batch.first, behind);
@@ -362,12 +366,15 @@ static void idle(struct writer *writer) {
     finish_drain(writer);
     return;
   }
-  bool strangers = batch_unknown(&writer->batch) > 0 && now - writer->refreshed_us > REFRESH_UNKNOWN_US;
+  // Whoever is unknown may have been registered since: nobody is refused before the registry was asked after the message came.
+  bool due = writer->closed || batch_due(writer);
+  bool strangers = due && !writer->closed && batch_unknown(&writer->batch) > 0;
+  writer->closed = writer->closed || strangers;
   if (strangers || now - writer->refreshed_us > REFRESH_US) {
     run(writer, REFRESHING, intake_devices(&writer->devices));
   } else if (now > writer->housekeep_at_us) {
     run(writer, HOUSEKEEPING, intake_housekeep());
-  } else if (batch_due(writer)) {
+  } else if (due) {
     writer->phase = METRICS;
     proceed(writer);
   } else {
