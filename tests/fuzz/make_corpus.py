@@ -277,6 +277,7 @@ def auth_logs() -> Seeds:
         "password": start + "Failed password for invalid user admin from 192.0.2.1 port 4242 ssh2\n",
         "ipv6": start + "Failed password for root from 2001:db8::1 port 22 ssh2\n",
         "folded": start + "message repeated 3 times: [ Failed password for root from 192.0.2.1 port 22 ssh2]\n",
+        "folded_0": start + "message repeated 0 times: [ Failed password for root from 192.0.2.1 port 22 ssh2]\n",
         "pam": "Nov  1 12:00:00 host su: pam_unix(su:auth): authentication failure; logname= uid=1000 euid=0 tty=pts/0 "
         "ruser=me rhost=192.0.2.7  user=root\n",
         "iso": "2025-11-01T12:00:00.1+00:00 host sshd[1]: Failed password for a from b from 192.0.2.1 port 1 ssh2\n",

@@ -33,6 +33,10 @@ static void sshd_lines(void **state) {
       &failure));
   assert_int_equal(failure.count, 3);
   assert_string_equal(failure.subject, "root");
+  assert_true(authlog_parse(
+      text_of("Nov  3 10:15:01 gw sshd[811]: message repeated 0 times: [ Failed password for root from 203.0.113.7 port 1 ssh2]"),
+      &failure));
+  assert_int_equal(failure.count, 1);
 }
 
 static void names_that_lie(void **state) {

@@ -49,6 +49,7 @@ static uint32_t unfold(struct text *message) {
     inner.end--;
   }
   *message = inner;
+  times = times > 0 ? times : 1; // a line that is there happened
   return times < UINT32_MAX ? (uint32_t)times : UINT32_MAX;
 }
 
