@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 static bool metric_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c != '\0' && strchr("._/-", c) != NULL);
@@ -38,28 +39,38 @@ bool names_is_metric(const char *name) {
   return true;
 }
 
-static bool taken(char *const *names, size_t count, const char *name) {
-  for (size_t i = 0; i < count; i++) {
-    if (strcmp(names[i], name) == 0) {
-      return true;
-    }
-  }
-  return false;
+// A name that is in use, and the number to try next for another one like it: counting from 2 each time would cost the cube of the
+// columns where all are called alike.
+struct used_name {
+  const char *text;
+  size_t next;
+  UT_hash_handle hh;
+};
+
+static struct used_name *find_used(struct used_name *used, const char *name) {
+  struct used_name *found = NULL;
+  HASH_FIND_STR(used, name, found);
+  return found;
 }
 
-static void make_unique(char *const *names, size_t count, char *name) {
+static void make_unique(struct used_name *used, char *name) {
+  struct used_name *like = find_used(used, name);
   char plain[NAMES_METRIC_MAX + 1];
   memcpy(plain, name, sizeof plain);
-  for (size_t number = 2; taken(names, count, name); number++) {
+  while (like != NULL && find_used(used, name) != NULL) {
     char suffix[24];
-    int length = snprintf(suffix, sizeof suffix, "-%zu", number);
+    int length = snprintf(suffix, sizeof suffix, "-%zu", like->next++);
     snprintf(name, NAMES_METRIC_MAX + 1, "%.*s%s", NAMES_METRIC_MAX - length, plain, suffix);
   }
 }
 
 char **names_metrics(char *const *raw, size_t count) {
   char **names = malloc(count * (sizeof *names + NAMES_METRIC_MAX + 1) + 1);
-  if (names == NULL) {
+  struct used_name *pool = calloc(count + 1, sizeof *pool);
+  struct used_name *used = NULL;
+  if (names == NULL || pool == NULL) {
+    free(names);
+    free(pool);
     return NULL;
   }
   char *text = (char *)(names + count);
@@ -67,9 +78,13 @@ char **names_metrics(char *const *raw, size_t count) {
     char *name = text + i * (NAMES_METRIC_MAX + 1);
     memset(name, 0, NAMES_METRIC_MAX + 1);
     names_metric(raw[i], name);
-    make_unique(names, i, name);
+    make_unique(used, name);
     names[i] = name;
+    pool[i] = (struct used_name){.text = name, .next = 2};
+    HASH_ADD_KEYPTR(hh, used, pool[i].text, strlen(pool[i].text), &pool[i]);
   }
+  HASH_CLEAR(hh, used);
+  free(pool);
   return names;
 }
 

@@ -305,6 +305,7 @@ def recordings() -> Seeds:
         "seconds": b"timestamp,In Rate,out\n1501867012,1,2\n1501867016.5,,nan\n1501867020,1e3,-0.5\n",
         "dates": b"timestamp,value\n2014-02-14 14:30:00,0.132\n2014-02-14T14:35:00.25Z,0.134\n",
         "quoted": b'"timestamp","a ""b""",a-b\r\n1,2,3\r\n',
+        "alike": b"timestamp" + b"," * 500 + b"\n1" + b",1" * 500 + b"\n",  # once cost the cube of the columns
     }
 
 

@@ -178,11 +178,30 @@ static void makes_names_unique(void **state) {
   free(names);
 }
 
+// As many columns as there may be, all called alike.
+static void numbers_many_alike(void **state) {
+  (void)state;
+  char *raw[RECORDING_METRICS];
+  char empty[] = "";
+  char last[NAMES_METRIC_MAX + 1];
+  for (size_t i = 0; i < RECORDING_METRICS; i++) {
+    raw[i] = empty;
+  }
+  char **names = names_metrics(raw, RECORDING_METRICS);
+  assert_non_null(names);
+  assert_string_equal(names[0], "_");
+  assert_string_equal(names[1], "_-2");
+  snprintf(last, sizeof last, "_-%d", RECORDING_METRICS);
+  assert_string_equal(names[RECORDING_METRICS - 1], last);
+  free(names);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_both_kinds_of_time),     cmocka_unit_test(reads_times),
       cmocka_unit_test(refuses_with_line_and_column), cmocka_unit_test(names_devices_after_files),
       cmocka_unit_test(sanitises_metric_names),       cmocka_unit_test(makes_names_unique),
+      cmocka_unit_test(numbers_many_alike),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
