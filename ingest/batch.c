@@ -218,6 +218,10 @@ static void charge(struct batch *batch, struct message *message) {
   }
 }
 
+static void suspect(struct message *message) {
+  message->repeat = message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT && looks_repeated(message);
+}
+
 // What becomes of a decoded message, as the directory stands now.
 static void judge(struct batch *batch, struct directory *directory, struct message *message) {
   message->outcome = OUTCOME_STORED;
@@ -228,7 +232,7 @@ static void judge(struct batch *batch, struct directory *directory, struct messa
   if (message->outcome == OUTCOME_STORED) {
     charge(batch, message);
   }
-  message->repeat = message->outcome == OUTCOME_STORED && message->kind == TOPIC_REPORT && looks_repeated(message);
+  suspect(message);
 }
 
 struct minute *batch_minute(struct batch *batch, int64_t received) {
@@ -333,5 +337,11 @@ void batch_remember(struct batch *batch) {
       publisher->boot = message->boot;
       publisher->sequence = message->sequence;
     }
+  }
+}
+
+void batch_suspect(struct batch *batch) {
+  for (size_t i = 0; i < batch->count; i++) {
+    suspect(&batch->messages[i]);
   }
 }

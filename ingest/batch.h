@@ -127,5 +127,7 @@ struct batch_counts batch_count(const struct batch *batch);
 
 // Remembers the highest sequences of what is now stored.
 void batch_remember(struct batch *batch);
+// Looks again for likely repeats in a batch that was filled before the one in front of it was remembered.
+void batch_suspect(struct batch *batch);
 
 #endif

@@ -2,11 +2,14 @@
 //
 //   CLOSED → OPENING → IDLE → COLLECT → REFRESH → METRICS → DECLARE → SETS → PROBE → COMMIT → IDLE …
 //
-// When the connection is lost the batch in memory is dropped: after OPENING the store says where to go on, and the journal is
+// While a batch is in COMMIT the collector reads and decodes the next one ahead; all that is asked of the store about it waits.
+//
+// When the connection is lost the batches in memory are dropped: after OPENING the store says where to go on, and the journal is
 // read again from there. So a commit whose outcome was not known needs no special case.
 #include "ingest/writer.h"
 
 #include "common/log.h"
+#include "ingest/collector.h"
 #include "ingest/commit.h"
 #include "ingest/notices.h"
 #include "ingest/replay.h"
@@ -54,19 +57,19 @@ struct writer {
   struct writer_events events;
   struct link *link;
   struct event *timer; // age of a batch, heart-beat, retries
+  struct event *ahead; // a step of reading ahead, in each turn of the loop while a batch is being committed
   char *worker;
   struct config_batch limits;
   enum phase phase;
   struct intake_position position;
   struct directory *directory;
   struct intake_devices devices;
-  struct batch batch;
+  struct collector *collector;
   struct resolve *resolve;
   struct sequences *sequences;
   bool noting; // they go with the batch that is being committed
   struct notices *notices;
   struct replay *replay;
-  size_t most;    // records in the next batch: halved while a row is being hunted that the store refuses
   bool probe_all; // the store met a repeat: ask it about every row
   bool closed;    // the batch takes no more records: it waits for the registry
   bool draining;
@@ -92,6 +95,10 @@ static void run(struct writer *writer, enum phase phase, struct script *script) 
     writer->phase = phase == OPENING || phase == LOST_RECORDS ? OPENING : WAITING;
     wait_for(writer, RETRY_MS);
   }
+}
+
+static struct batch *in_work(const struct writer *writer) {
+  return collector_batch(writer->collector);
 }
 
 static void wait_for(struct writer *writer, uint32_t ms) {
@@ -120,7 +127,7 @@ static void on_up(void *arg) {
   struct writer *writer = arg;
   writer->stats.connected = true;
   directory_clear(writer->directory); // the database may be another one, restored from a backup
-  batch_reset(&writer->batch, 0);
+  collector_start(writer->collector, 0, 0);
   writer->closed = false;
   sequences_clear(writer->sequences); // the store takes up what it lacks
   snprintf(writer->devices.snapshot, sizeof writer->devices.snapshot, "0");
@@ -167,34 +174,35 @@ static void opened(struct writer *writer) {
   log_info("feed opened", "feed=%" PRId32 " batch=%" PRId64 " record=%" PRIu64, at->feed, at->number, at->record);
   writer->stats.next_record = at->record;
   journal_release(writer->journal, at->record);
-  batch_reset(&writer->batch, at->record);
-  writer->most = writer->limits.records;
+  collector_start(writer->collector, at->record, at->keep_us);
   run(writer, REFRESHING, intake_devices(&writer->devices));
 }
 
-static void collect(struct writer *writer) {
-  struct record record;
-  writer->batch.keep_us = writer->position.keep_us;
-  while (writer->batch.count < writer->most && journal_next(writer->journal, &record)) {
-    if (!batch_add(&writer->batch, writer->directory, &record)) {
-      journal_seek(writer->journal, record.number);
-      writer->stats.crowded++;
-      return;
-    }
+static void read_ahead(struct writer *writer) {
+  struct timeval at_once = {0};
+  evtimer_add(writer->ahead, &at_once); // by way of the loop: what waits at descriptors goes first
+}
+
+static void on_ahead(evutil_socket_t fd, short what, void *arg) {
+  struct writer *writer = arg;
+  (void)fd;
+  (void)what;
+  if (writer->phase == COMMIT && collector_ahead(writer->collector)) {
+    read_ahead(writer);
   }
 }
 
 static bool batch_due(const struct writer *writer) {
-  const struct batch *batch = &writer->batch;
+  const struct batch *batch = in_work(writer);
   if (batch->count == 0) {
     return clock_steady_us() - writer->committed_us >= HEARTBEAT_US;
   }
   int64_t age = clock_wall_us() - batch->messages[0].record.received;
-  return batch->count >= writer->most || writer->draining || age >= (int64_t)writer->limits.age_ms * 1000 || age < 0;
+  return collector_full(writer->collector) || writer->draining || age >= (int64_t)writer->limits.age_ms * 1000 || age < 0;
 }
 
 static void build_and_commit(struct writer *writer) {
-  struct batch *batch = &writer->batch;
+  struct batch *batch = in_work(writer);
   struct intake_position *at = &writer->position;
   if (!batch_encode(batch, intake_batch_key(at->feed, at->number))) {
     log_error("out of memory for a batch; trying again", "");
@@ -218,12 +226,12 @@ static void build_and_commit(struct writer *writer) {
                           .arg = writer->notices};
   writer->begun_us = clock_steady_us();
   run(writer, COMMIT, commit_script(&commit, batch));
+  read_ahead(writer);
 }
 
 static void committed(struct writer *writer) {
-  struct batch *batch = &writer->batch;
+  struct batch *batch = in_work(writer);
   struct batch_counts counts = batch_count(batch);
-  batch_remember(batch);
   notices_committed(writer->notices, batch, writer->directory, writer->sequences);
   sequences_committed(writer->sequences, writer->noting, clock_steady_us());
   for (size_t i = 0; i < batch->count; i++) {
@@ -241,34 +249,28 @@ static void committed(struct writer *writer) {
   writer->position.number++;
   writer->committed_us = clock_steady_us();
   lag_observe(&writer->lag, batch, clock_wall_us(), writer->committed_us - writer->begun_us);
-  size_t memory = batch_memory(batch);
+  size_t memory = collector_memory(writer->collector);
   writer->stats.batch_memory_most = memory > writer->stats.batch_memory_most ? memory : writer->stats.batch_memory_most;
   writer->probe_all = false;
   writer->probes = 0;
   writer->refused = 0;
   writer->closed = false;
-  writer->most = writer->most * 2 < writer->limits.records ? writer->most * 2 : writer->limits.records;
   journal_release(writer->journal, batch->next);
-  batch_reset(batch, batch->next);
+  collector_committed(writer->collector);
 }
 
-// Reads the batch's records again, as far as `most` allows.
-static void collect_again(struct writer *writer) {
-  uint64_t first = writer->batch.first;
-  batch_reset(&writer->batch, first);
-  if (!journal_seek(writer->journal, first)) {
-    log_error("the journal's reader cannot go back; leaving", "record=%" PRIu64, first);
+static void must_go_back(struct writer *writer, bool gone_back) {
+  if (!gone_back) {
+    log_error("the journal's reader cannot go back; leaving", "record=%" PRIu64, in_work(writer)->first);
     _exit(1);
   }
-  collect(writer);
 }
 
 // The store refused a row. Halve the batch until the message stands alone, then keep it as a dead letter.
 static void hunt_poison(struct writer *writer, const struct link_result *result) {
-  struct batch *batch = &writer->batch;
+  struct batch *batch = in_work(writer);
   if (batch->count > 1) {
-    writer->most = batch->count / 2;
-    collect_again(writer);
+    must_go_back(writer, collector_again(writer->collector, true));
     writer->phase = METRICS;
     return;
   }
@@ -290,8 +292,9 @@ static void commit_failed(struct writer *writer, const struct link_result *resul
   bool repeat = strcmp(result->sqlstate, "23505") == 0;
   bool data = strncmp(result->sqlstate, "22", 2) == 0 || strncmp(result->sqlstate, "23", 2) == 0;
   writer->stats.retries++;
+  must_go_back(writer, collector_put_back(writer->collector));
   log_warn("a batch was refused", "sqlstate=%s batch=%" PRId64 " records=%zu error=%s", result->sqlstate, writer->position.number,
-           writer->batch.count, log_quote(quoted, sizeof quoted, result->message));
+           in_work(writer)->count, log_quote(quoted, sizeof quoted, result->message));
   if (repeat && strncmp(result->constraint, "batch_pkey", 10) == 0) {
     // Somebody took our number: retired, or an earlier commit of ours went through after all. The store knows.
     run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
@@ -350,25 +353,26 @@ static void idle(struct writer *writer) {
   int64_t now = clock_steady_us();
   writer->phase = IDLE;
   if (!writer->closed) {
-    collect(writer);
+    collector_fill(writer->collector);
   }
-  uint64_t behind = writer->batch.count == 0 ? journal_damaged(writer->journal) : 0;
+  const struct batch *batch = in_work(writer);
+  uint64_t behind = batch->count == 0 ? journal_damaged(writer->journal) : 0;
   if (behind > 0) {
-    lose(writer, writer->batch.first, behind);
+    lose(writer, batch->first, behind);
     return;
   }
-  struct script *letters = replay_ask(writer->replay, writer->position.feed, writer->batch.next, writer->draining);
+  struct script *letters = replay_ask(writer->replay, writer->position.feed, batch->next, writer->draining);
   if (letters != NULL) {
     run(writer, REPLAYING, letters);
     return;
   }
-  if (writer->draining && writer->batch.count == 0) {
+  if (writer->draining && batch->count == 0) {
     finish_drain(writer);
     return;
   }
   // Whoever is unknown may have been registered since: nobody is refused before the registry was asked after the message came.
   bool due = writer->closed || batch_due(writer);
-  bool strangers = due && !writer->closed && batch_unknown(&writer->batch) > 0;
+  bool strangers = due && !writer->closed && batch_unknown(batch) > 0;
   writer->closed = writer->closed || strangers;
   if (strangers || now - writer->refreshed_us > REFRESH_US) {
     run(writer, REFRESHING, intake_devices(&writer->devices));
@@ -394,7 +398,7 @@ static bool ask(struct writer *writer, enum phase phase, struct script *script) 
 
 // Goes on after the present phase is done.
 static void proceed(struct writer *writer) {
-  struct batch *batch = &writer->batch;
+  struct batch *batch = in_work(writer);
   switch (writer->phase) {
   case OPENING: opened(writer); return;
   case LOST_RECORDS: run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position)); return;
@@ -468,8 +472,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
   }
   if (writer->phase == OPENING) {
     run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
-  } else if (writer->phase == WAITING && writer->batch.count > 0) {
-    collect_again(writer);
+  } else if (writer->phase == WAITING && in_work(writer)->count > 0) {
+    must_go_back(writer, collector_again(writer->collector, false));
     writer->phase = METRICS;
     proceed(writer);
   } else {
@@ -499,25 +503,28 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->journal = journal;
   writer->events = *events;
   writer->limits = config->ingest.batch;
-  writer->most = writer->limits.records;
   writer->worker = strdup(config->ingest.worker);
   writer->directory = directory_new();
   writer->devices = (struct intake_devices){.worker = writer->worker, .visit = take_device, .kept = take_kept, .arg = writer};
+  if (writer->directory != NULL) {
+    writer->collector = collector_new(journal, writer->directory, writer->limits.records, mappings_decoder(mappings));
+  }
   writer->resolve = resolve_new();
   writer->sequences = sequences_new(writer->limits.records);
   writer->notices = notices_new(sequences_room(writer->limits.records), events->notice, events->arg);
   writer->replay = replay_new(journal);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
+  writer->ahead = evtimer_new(loop_base(loop), on_ahead, writer);
   struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
   writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
   if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->notices || !writer->replay ||
-      !writer->timer || !writer->link || !batch_init(&writer->batch, writer->limits.records)) {
+      !writer->timer || !writer->ahead || !writer->link || !writer->collector) {
     writer_free(writer);
     return NULL;
   }
-  batch_add_decoder(&writer->batch, mappings_decoder(mappings));
-  writer->batch.device = (struct allowance){config->ingest.admission.device_rate, config->ingest.admission.device_burst};
-  writer->batch.gateway = (struct allowance){config->ingest.admission.gateway_rate, config->ingest.admission.gateway_burst};
+  const struct config_admission *admission = &config->ingest.admission;
+  collector_allow(writer->collector, (struct allowance){admission->device_rate, admission->device_burst},
+                  (struct allowance){admission->gateway_rate, admission->gateway_burst});
   return writer;
 }
 
@@ -529,7 +536,10 @@ void writer_free(struct writer *writer) {
   if (writer->timer != NULL) {
     event_free(writer->timer);
   }
-  batch_destroy(&writer->batch);
+  if (writer->ahead != NULL) {
+    event_free(writer->ahead);
+  }
+  collector_free(writer->collector);
   resolve_free(writer->resolve);
   sequences_free(writer->sequences);
   notices_free(writer->notices);
@@ -542,6 +552,8 @@ void writer_free(struct writer *writer) {
 void writer_wake(struct writer *writer) {
   if (writer->phase == IDLE && link_is_idle(writer->link)) {
     idle(writer);
+  } else if (writer->phase == COMMIT) {
+    read_ahead(writer);
   }
 }
 
@@ -558,8 +570,9 @@ void writer_drain(struct writer *writer) {
 struct writer_stats writer_stats(const struct writer *writer) {
   struct writer_stats stats = writer->stats;
   stats.notices = notices_stats(writer->notices);
-  stats.batch_records = writer->batch.count;
-  stats.batch_memory = batch_memory(&writer->batch);
+  stats.batch_records = in_work(writer)->count;
+  stats.batch_memory = collector_memory(writer->collector);
+  stats.crowded = collector_crowded(writer->collector);
   stats.replayed = replay_count(writer->replay);
   return stats;
 }
