@@ -6,9 +6,9 @@
 #include <xxhash.h>
 
 enum {
-  REGION_LIMIT = 64 * 1024 * 1024,   // bytes of decoded messages a batch may hold
-  LETTERS_LIMIT = 8 * 1024 * 1024,   // bytes of rejected payload after which a batch takes no more records
-  SCRATCH_LIMIT = 160 * 1024 * 1024, // … and of their rows: a sample takes 88 bytes or more decoded, and at most 150 as a row
+  REGION_LIMIT = 32 * 1024 * 1024,  // bytes of decoded messages a batch may hold
+  LETTERS_LIMIT = 8 * 1024 * 1024,  // bytes of rejected payload after which a batch takes no more records
+  SCRATCH_LIMIT = 80 * 1024 * 1024, // … and of their rows: a sample takes 88 bytes or more decoded, and at most 150 as a row
 };
 
 size_t batch_memory(const struct batch *batch) {

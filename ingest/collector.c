@@ -132,3 +132,7 @@ uint64_t collector_crowded(const struct collector *collector) {
 size_t collector_memory(const struct collector *collector) {
   return batch_memory(collector->work) + batch_memory(collector->ahead);
 }
+
+size_t collector_memory_limit(void) {
+  return 2 * batch_memory_limit();
+}

@@ -34,6 +34,7 @@ bool collector_put_back(struct collector *collector);
 bool collector_again(struct collector *collector, bool halve);
 
 uint64_t collector_crowded(const struct collector *collector); // batches that ended early: out of memory, or of minutes
-size_t collector_memory(const struct collector *collector);    // bytes that the batches take now
+size_t collector_memory(const struct collector *collector);    // bytes that both batches take now …
+size_t collector_memory_limit(void);                           // … and the most they may
 
 #endif

@@ -2,6 +2,7 @@
 #include "common/daemon.h"
 #include "common/http.h"
 #include "common/log.h"
+#include "ingest/collector.h"
 #include "ingest/session.h"
 #include "ingest/writer.h"
 #include "vedette/v1/telemetry.pb-c.h"
@@ -127,10 +128,11 @@ static void write_queues(struct evbuffer *out, const struct ingest *ingest, cons
   http_metric(out, "vedette_ingest_pauses_total", "counter", "Times that the high mark was passed.", "", (double)ingest->pauses);
   gauge(out, "vedette_ingest_batch_fill_records", "Records in the batch under way.", (double)stats->batch_records);
   gauge(out, "vedette_ingest_batch_limit_records", "Records that end a batch.", (double)config->batch.records);
-  gauge(out, "vedette_ingest_batch_memory_bytes", "Memory of the batch under way.", (double)stats->batch_memory);
-  gauge(out, "vedette_ingest_batch_memory_most_bytes", "Memory of the largest batch committed.",
+  gauge(out, "vedette_ingest_batch_memory_bytes", "Memory of the batch under way and of the one read ahead.",
+        (double)stats->batch_memory);
+  gauge(out, "vedette_ingest_batch_memory_most_bytes", "The most that they took when a batch was committed.",
         (double)stats->batch_memory_most);
-  gauge(out, "vedette_ingest_batch_memory_limit_bytes", "Memory that a batch may take.", (double)batch_memory_limit());
+  gauge(out, "vedette_ingest_batch_memory_limit_bytes", "Memory that they may take.", (double)collector_memory_limit());
   http_metric(out, "vedette_ingest_batches_crowded_total", "counter",
               "Batches that ended before their limit of records and age: no memory for another message, or too many minutes.", "",
               (double)stats->crowded);

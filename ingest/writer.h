@@ -31,8 +31,8 @@ struct writer_stats {
   struct notice_stats notices;
   bool connected;
   uint64_t next_record; // first that is not committed
-  // The batch that is being filled or committed.
-  size_t batch_records, batch_memory, batch_memory_most; // the last: largest of a committed one, bytes
+  // The batch that is being filled or committed; memory: with the one read ahead.
+  size_t batch_records, batch_memory, batch_memory_most; // bytes; the last: most at a commit
   uint64_t crowded; // batches that ended early: no memory for another message, or too many minutes spanned
 };
 
