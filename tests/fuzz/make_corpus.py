@@ -300,6 +300,30 @@ def scenarios() -> Seeds:
     return {"first-look": (ROOT / "deploy/scenarios/first-look.yaml").read_bytes(), "every": every}
 
 
+def columns() -> Seeds:
+    """An even first byte: doubles to pack; an odd one: count, bits to leave out at the end, and a packed column."""
+
+    def doubles(*values: float) -> bytes:
+        return b"\0" + b"".join(struct.pack("<d", value) for value in values)
+
+    def column(count: int, head: str, *words: str) -> bytes:
+        bits = head + "".join(words)
+        padded = bits + "0" * (-len(bits) % 8)
+        return b"\1" + struct.pack(">HB", count, -len(bits) % 8) + bytes(int(padded[i : i + 8], 2) for i in range(0, len(padded), 8))
+
+    base = format(215, "064b")
+    return {
+        "decimals": doubles(*(215 / 10 + n / 10 for n in range(40))),
+        "edges": doubles(0.0, -0.0, 5e-324, -5e-324, 1.7976931348623157e308, 1 / 3, 2.0**53, 1e15, float("inf"), float("nan")),
+        "steps": doubles(*(n * 60e6 for n in range(50))),
+        "equal": doubles(*[7.5] * 30),
+        "packed": column(3, "01" + "0" + "00001" + "0000100" + "00000000000" + base, "0000", "0001", "0010"),
+        "packed-delta": column(3, "00" + "1" + "00000" + "0000010" + "00000000000" + base + base, "01", "11"),
+        "packed-odd": column(2, "10" + "0" + "00000" + "0000000" + "00000000010" + base, "00000000000" + "1", "00000000001" + "0" + base),
+        "packed-wide": column(1, "10" + "0" + "00000" + "1000000" + "00000000000" + "0" * 64, base),
+    }
+
+
 def recordings() -> Seeds:
     return {
         "seconds": b"timestamp,In Rate,out\n1501867012,1,2\n1501867016.5,,nan\n1501867020,1e3,-0.5\n",
@@ -324,6 +348,7 @@ TARGETS: List[Tuple[str, Callable[[], Seeds]]] = [
     ("agent_authlog", auth_logs),
     ("scenario", scenarios),
     ("recording", recordings),
+    ("pack", columns),
 ]
 
 
