@@ -74,6 +74,11 @@ static const struct command commands[] = {
      "Its journal is closed in the store: records that were acknowledged to devices and are not stored yet count as lost, the\n"
      "worker can store nothing more with that journal, and analysis no longer waits for it. There is no way back.",
      worker_retire},
+    {"retention", "list", "", "Show how long what is kept.", NULL, retention_list},
+    {"retention", "set", "CLASS TIME", "Change how long a class of data is kept.",
+     "TIME is 30d, 2w, 13mo or 2y. What is older is deleted within the hour, and older reports are refused from then on.",
+     retention_set},
+    {"retention", "clear", "CLASS", "Let a model have the time of all others again.", NULL, retention_clear},
     {"migrate", NULL, "", "Bring the database to this version.",
      "Runs the migrations that this program carries, each in a transaction of its own, as role vedette_admin.", migrate},
     {"config", "check", "", "Check the configuration file.", NULL, config_check},

@@ -43,27 +43,25 @@ static const char *outcome_name(int outcome, char out[32]) {
 }
 
 static struct trial *make_trial(struct cli *cli, PGconn *connection, struct mappings *mappings) {
-  PGresult *keep =
-      db_query(cli, connection,
-               "SELECT (extract(epoch FROM keep) * 1e6)::bigint AS keep FROM store.retention WHERE what = 'report'", 0, NULL);
-  PGresult *devices = keep == NULL ? NULL
-                                   : db_query(cli, connection,
-                                              "SELECT id, credential, model, coalesce(gateway, 0) AS gateway,"
-                                              " life = 'active' AS active FROM store.device",
-                                              0, NULL);
-  struct trial *trial = devices != NULL ? trial_new(db_number(keep, 0, "keep"), mappings) : NULL;
+  PGresult *devices = db_query(cli, connection,
+                               "SELECT id, credential, model, coalesce(gateway, 0) AS gateway, life = 'active' AS active,"
+                               " store.keep_us(model) AS keep FROM store.device",
+                               0, NULL);
+  struct trial *trial = devices != NULL ? trial_new(mappings) : NULL;
   bool whole = trial != NULL;
   for (int row = 0; whole && row < PQntuples(devices); row++) {
-    whole = trial_device(trial, (int32_t)db_number(devices, row, "id"), db_text(devices, row, "credential"),
-                         (int32_t)db_number(devices, row, "model"), (int32_t)db_number(devices, row, "gateway"),
-                         *db_text(devices, row, "active") == 't');
+    whole = trial_device(trial, &(struct intake_device){.id = (int32_t)db_number(devices, row, "id"),
+                                                        .credential = db_text(devices, row, "credential"),
+                                                        .model = (int32_t)db_number(devices, row, "model"),
+                                                        .gateway = (int32_t)db_number(devices, row, "gateway"),
+                                                        .active = *db_text(devices, row, "active") == 't',
+                                                        .keep_us = db_number(devices, row, "keep")});
   }
   if (devices != NULL && !whole) {
     cli_fail(cli, CLI_FAILED, "out of memory");
     trial_free(trial);
     trial = NULL;
   }
-  PQclear(keep);
   PQclear(devices);
   return trial;
 }
@@ -71,7 +69,8 @@ static struct trial *make_trial(struct cli *cli, PGconn *connection, struct mapp
 // Asks the store for a message that would be taken: stored, a duplicate, or a conflict? −1 with the error said.
 static int ask_store(struct rehearsal *r, const struct trial_result *result) {
   const bool report = result->kind == TOPIC_REPORT;
-  int64_t numbers[] = {result->device, report ? result->time : result->state, result->publisher, result->boot, result->sequence};
+  int64_t numbers[] = {result->device, report ? result->time : result->state, result->publisher, result->boot, result->sequence,
+                       result->digest};
   enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
   char texts[NUMBERS][24];
   const char *values[NUMBERS];
@@ -81,19 +80,17 @@ static int ask_store(struct rehearsal *r, const struct trial_result *result) {
   }
   PGresult *found =
       db_query(r->cli, r->connection,
-               report ? "SELECT digest FROM store.report WHERE device = $1::integer"
-                        " AND time = timestamptz 'epoch' + $2::bigint * interval '1 microsecond' AND publisher = $3::integer"
-                        " AND boot = $4::bigint AND sequence = $5::bigint"
-                      : "SELECT 0 FROM store.connectivity WHERE device = $1::integer AND state = $2::smallint"
-                        " AND device = $3::integer AND boot = $4::bigint AND connection = $5::bigint",
+               report ? "SELECT same FROM store.known_reports(ARRAY[$1::integer], ARRAY[$2::bigint], ARRAY[$3::integer],"
+                        " ARRAY[$4::bigint], ARRAY[$5::bigint], ARRAY[$6::bigint])"
+                      : "SELECT true FROM store.connectivity WHERE device = $1::integer AND state = $2::smallint"
+                        " AND device = $3::integer AND boot = $4::bigint AND connection = $5::bigint AND $6::bigint IS NOT NULL",
                NUMBERS, values);
   if (found == NULL) {
     return -1;
   }
   int outcome = STORED;
   if (PQntuples(found) > 0) {
-    bool same = !report || strtoll(PQgetvalue(found, 0, 0), NULL, 10) == result->digest;
-    outcome = same ? DUPLICATE : (int)VEDETTE__V1__REASON__REASON_CONFLICT;
+    outcome = *PQgetvalue(found, 0, 0) == 't' ? DUPLICATE : (int)VEDETTE__V1__REASON__REASON_CONFLICT;
   }
   PQclear(found);
   return outcome;

@@ -48,6 +48,11 @@ static const struct part parts[] = {
      "SELECT count(*) AS gaps, sum(missing) AS missing_reports, count(DISTINCT device) AS devices FROM vedette.sequence_gap"
      " WHERE noticed_at > now() - interval '1 hour' HAVING count(*) > 0",
      "none", true},
+    {"compression", "Compression, the latest days",
+     "SELECT day, state, reports, round(100 * reports::numeric / greatest(expected, 1), 1) AS percent,"
+     " round(ratio::numeric, 1) AS ratio, round(bytes_a_sample::numeric, 2) AS bytes_a_sample"
+     " FROM vedette.compression ORDER BY state = 'packed', day DESC LIMIT 3",
+     "no day is compressed yet", true},
 };
 enum { PARTS = sizeof parts / sizeof parts[0] };
 

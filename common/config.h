@@ -90,11 +90,18 @@ struct config_analysis {
   struct config_http http;
 };
 
+struct config_keeper {
+  uint32_t compress_after_h; // a day is compressed when it is over for this long, hours; default 48
+  double share;              // of its time that the keeper may work, so that others can; default 0.2
+  struct config_http http;
+};
+
 struct config {
   struct config_store store;
   struct config_broker broker;
   struct config_ingest ingest;
   struct config_analysis analysis;
+  struct config_keeper keeper;
 };
 
 // Loads and checks `path`. Returns the configuration, to be freed with config_free, or NULL with one clear sentence in `error`.

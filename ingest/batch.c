@@ -112,25 +112,24 @@ static void admit(struct batch *batch, struct directory *directory, struct messa
 }
 
 // The whole message is refused when one of its times cannot be kept.
-static struct verdict check_times(struct batch *batch, const struct message *message) {
+static void check_times(struct batch *batch, struct message *message) {
   const Vedette__V1__Report *report = message->report;
   int64_t received = message->record.received;
-  bool historical = message_historical(message);
-  bool bad = time_marks(report->time, received, historical, batch->keep_us) < 0;
+  const int64_t keep_us = message->device->model->keep_us;
+  bool bad = !time_fits(report->time, received, keep_us);
   for (size_t i = 0; !bad && i < report->n_samples; i++) {
     int64_t own = report->samples[i]->time;
-    bad = own != 0 && time_marks(own, received, historical, batch->keep_us) < 0;
+    bad = own != 0 && !time_fits(own, received, keep_us);
   }
   for (size_t i = 0; !bad && i < report->n_events; i++) {
     int64_t own = report->events[i]->time;
-    bad = own != 0 && time_marks(own, received, historical, batch->keep_us) < 0;
+    bad = own != 0 && !time_fits(own, received, keep_us);
   }
-  if (!bad) {
-    return (struct verdict){0};
+  if (bad) {
+    message_reject(message, VEDETTE__V1__REASON__REASON_TIME,
+                   region_printf(batch->region, "a time is older than the %lld days kept, negative, or past the year 2100",
+                                 (long long)(keep_us / INT64_C(86400000000))));
   }
-  return (struct verdict){VEDETTE__V1__REASON__REASON_TIME,
-                          region_printf(batch->region, "a time is older than the %lld days kept, negative, or past the year 2100",
-                                        (long long)(batch->keep_us / INT64_C(86400000000)))};
 }
 
 // XXH3 is fast and not secret: who crafts two messages of one key and one digest only loses the second.
@@ -177,7 +176,7 @@ static void decode(struct batch *batch, struct message *message) {
   message->connectivity = decoded.connectivity;
   message->marks = decoded.marks;
   number_message(message);
-  message->decoded = decoded.verdict.reason == 0 && message->report != NULL ? check_times(batch, message) : decoded.verdict;
+  message->decoded = decoded.verdict;
 }
 
 static bool looks_repeated(const struct message *message) {
@@ -229,6 +228,9 @@ static void judge(struct batch *batch, struct directory *directory, struct messa
     message_reject(message, message->decoded.reason, message->decoded.detail);
   }
   admit(batch, directory, message);
+  if (message->outcome == OUTCOME_STORED && message->report != NULL) {
+    check_times(batch, message);
+  }
   if (message->outcome == OUTCOME_STORED) {
     charge(batch, message);
   }

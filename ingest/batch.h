@@ -75,7 +75,6 @@ struct batch {
   uint64_t first, next; // journal records [first, next)
   struct minute minutes[MINUTES_MOST];
   size_t minute_count;
-  int64_t keep_us;                  // how old a report may be
   struct allowance device, gateway; // how much each may send
   uint64_t letter_bytes;            // payload of rejected messages
   struct copy reports, traffic, events, firmware, connectivity, letters;

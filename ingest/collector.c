@@ -53,11 +53,10 @@ struct batch *collector_batch(struct collector *collector) {
   return collector->work;
 }
 
-void collector_start(struct collector *collector, uint64_t record, int64_t keep_us) {
+void collector_start(struct collector *collector, uint64_t record) {
   collector->most = collector->room;
   for (size_t i = 0; i < 2; i++) {
     batch_reset(&collector->batches[i], record);
-    collector->batches[i].keep_us = keep_us;
   }
 }
 

@@ -15,8 +15,8 @@ void collector_allow(struct collector *collector, struct allowance device, struc
 
 struct batch *collector_batch(struct collector *collector); // the batch in work; another one after collector_committed
 
-// Forgets what was taken and goes on with `record`, where the journal's reader stands. Reports older than `keep_us` are refused.
-void collector_start(struct collector *collector, uint64_t record, int64_t keep_us);
+// Forgets what was taken and goes on with `record`, where the journal's reader stands.
+void collector_start(struct collector *collector, uint64_t record);
 // Takes what can be read into the batch in work.
 void collector_fill(struct collector *collector);
 bool collector_full(const struct collector *collector); // no further record would be taken into the batch in work

@@ -133,20 +133,18 @@ struct decoder *decoder_wire(void) {
   return &wire;
 }
 
-int time_marks(int64_t time, int64_t received, bool historical, int64_t keep_us) {
-  static const int64_t second = 1000000;
-  const int64_t day = INT64_C(86400000000);
-  const int64_t year_2000 = 946684800 * second; // clocks that were never set start before it
-  const int64_t year_2100 = 4102444800 * second;
+static const int64_t second = 1000000, day = INT64_C(86400000000);
+static const int64_t year_2000 = INT64_C(946684800000000); // clocks that were never set start before it
+static const int64_t year_2100 = INT64_C(4102444800000000);
+
+bool time_fits(int64_t time, int64_t received, int64_t keep_us) {
+  return time >= 0 && time <= year_2100 && (time < year_2000 || time >= received - keep_us);
+}
+
+int time_marks(int64_t time, int64_t received, bool historical) {
   int marks = historical ? MARK_HISTORICAL : 0;
-  if (time < 0 || time > year_2100) {
-    return -1;
-  }
   if (time < year_2000) {
     return marks | MARK_NO_CLOCK;
-  }
-  if (time < received - keep_us) {
-    return -1;
   }
   if (time > received + 300 * second) {
     return marks | MARK_AHEAD;

@@ -61,9 +61,11 @@ int64_t connectivity_boot(const Vedette__V1__Connectivity *connectivity);
 // boot is 0 and its sequence a digest.
 enum { MARK_HISTORICAL = 1, MARK_NO_CLOCK = 2, MARK_AHEAD = 4, MARK_BEHIND = 8, MARK_NO_SEQUENCE = 16 };
 
-// Marks for a sample or report of `time` received at `received` (both Unix microseconds); negative if it cannot be kept because
-// it is older than `keep_us` or past what dates can hold.
-int time_marks(int64_t time, int64_t received, bool historical, int64_t keep_us);
+// Whether something of `time` (Unix microseconds) can be kept: it is a date, and not older than `keep_us` when it is received. A
+// clock that was never set, and shows a time before 2000, is another matter.
+bool time_fits(int64_t time, int64_t received, int64_t keep_us);
+// Marks for a sample or report of `time` received at `received` (both Unix microseconds).
+int time_marks(int64_t time, int64_t received, bool historical);
 
 // Formats into the region; "" when it is full.
 const char *region_printf(struct region *region, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -111,21 +111,24 @@ static bool set_credential(struct directory *directory, struct device *device, c
   return true;
 }
 
-struct device *directory_put(struct directory *directory, int32_t id, const char *credential, int32_t model, int32_t gateway,
-                             bool active) {
-  struct device *device = directory_find_id(directory, id);
+struct device *directory_put(struct directory *directory, const struct intake_device *registered) {
+  struct device *device = directory_find_id(directory, registered->id);
   if (device == NULL) {
     device = calloc(1, sizeof *device);
     if (device == NULL) {
       return NULL;
     }
-    device->id = id;
+    device->id = registered->id;
     HASH_ADD(by_id, directory->by_id, id, sizeof device->id, device);
   }
-  device->model = find_model(directory, model);
-  device->gateway = gateway;
-  device->active = active;
-  return device->model != NULL && set_credential(directory, device, credential) ? device : NULL;
+  device->model = find_model(directory, registered->model);
+  device->gateway = registered->gateway;
+  device->active = registered->active;
+  if (device->model == NULL || !set_credential(directory, device, registered->credential)) {
+    return NULL;
+  }
+  device->model->keep_us = registered->keep_us;
+  return device;
 }
 
 struct metric *model_metric(struct model *model, const char *name) {

@@ -5,6 +5,7 @@
 
 #include "ingest/admission.h"
 #include "ingest/clock_offset.h"
+#include "storage/intake.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@ struct metric {
 
 struct model {
   int32_t id;
+  int64_t keep_us;        // how old a report may be
   struct metric *metrics; // by name
   UT_hash_handle hh;
 };
@@ -70,8 +72,7 @@ size_t directory_count(const struct directory *directory);
 
 // Adds a device or changes what is known of it. A credential that moved to another device is taken from the old one.
 // NULL when out of memory.
-struct device *directory_put(struct directory *directory, int32_t id, const char *credential, int32_t model, int32_t gateway,
-                             bool active);
+struct device *directory_put(struct directory *directory, const struct intake_device *registered);
 
 // The metric of that name, added with id 0 if it was never seen. NULL out of memory, or when the model holds twice its limit
 // already.

@@ -158,13 +158,13 @@ static void encode_event(struct batch *batch, const struct message *message, siz
   const Vedette__V1__Event *event = message->report->events[place];
   struct copy *out = &batch->events;
   int64_t time = event->time ? event->time : message->report->time;
-  int marks = time_marks(time, message->record.received, message_historical(message), batch->keep_us);
+  int marks = time_marks(time, message->record.received, message_historical(message));
   copy_row(out, 13);
   encode_key(out, message, time, true, key);
   copy_int16(out, (int16_t)place);
   copy_int16(out, (int16_t)event->kind);
   copy_int32(out, event->count ? (int32_t)event->count : 1);
-  copy_int16(out, (int16_t)(marks < 0 ? 0 : marks));
+  copy_int16(out, (int16_t)marks);
   if (event->source.len > 0) {
     copy_address(out, event->source.data, event->source.len);
   } else {
@@ -177,7 +177,7 @@ static void encode_firmware(struct batch *batch, const struct message *message, 
   const Vedette__V1__Firmware *firmware = message->report->firmware;
   struct copy *out = &batch->firmware;
   int verification = (int)firmware->boot_verification;
-  int marks = time_marks(message->report->time, message->record.received, message_historical(message), batch->keep_us);
+  int marks = time_marks(message->report->time, message->record.received, message_historical(message));
   copy_row(out, 11);
   encode_key(out, message, message->report->time, true, key);
   copy_int16(out, (int16_t)(verification >= 0 && verification <= 2 ? verification : 0));
@@ -187,7 +187,7 @@ static void encode_firmware(struct batch *batch, const struct message *message, 
   } else {
     copy_null(out);
   }
-  copy_int16(out, (int16_t)(marks < 0 ? 0 : marks));
+  copy_int16(out, (int16_t)marks);
 }
 
 static void encode_connectivity(struct batch *batch, const struct message *message, int64_t key) {

@@ -1,13 +1,13 @@
 #include "ingest/lag.h"
 
-static void observe_message(struct lag *lag, const struct message *message, int64_t keep_us, int64_t now) {
+static void observe_message(struct lag *lag, const struct message *message, int64_t now) {
   const Vedette__V1__Report *report = message->report;
   int64_t received = message->record.received;
   if (message->outcome != OUTCOME_STORED || report == NULL) {
     return;
   }
   histogram_time(&lag->received_committed, now - received);
-  if (!message_historical(message) && time_marks(report->time, received, false, keep_us) == 0) {
+  if (!message_historical(message) && time_marks(report->time, received, false) == 0) {
     histogram_time(&lag->device_received, received - report->time);
     histogram_time(&lag->device_committed, now - report->time);
   }
@@ -20,7 +20,7 @@ void lag_observe(struct lag *lag, const struct batch *batch, int64_t now, int64_
   histogram_size(&lag->batch_records, batch->count);
   histogram_time(&lag->transaction, transaction);
   for (size_t i = 0; i < batch->count; i++) {
-    observe_message(lag, &batch->messages[i], batch->keep_us, now);
+    observe_message(lag, &batch->messages[i], now);
   }
 }
 

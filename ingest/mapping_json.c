@@ -337,8 +337,8 @@ static struct verdict make_report(struct making *making, const json_t *root, con
 static void settle_time(struct making *making, const struct record *record, struct decoded *out) {
   Vedette__V1__Report *report = making->report;
   report->time = report->time != 0 ? report->time : making->newest;
-  int marks = time_marks(report->time, record->received, false, INT64_MAX);
-  if ((out->marks & MARK_NO_SEQUENCE) && marks > 0 && (marks & MARK_NO_CLOCK)) {
+  bool no_clock = report->time >= 0 && time_marks(report->time, record->received, false) & MARK_NO_CLOCK;
+  if ((out->marks & MARK_NO_SEQUENCE) && no_clock) {
     report->time = record->received;
     out->marks |= MARK_NO_CLOCK;
   }

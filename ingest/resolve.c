@@ -183,7 +183,7 @@ static void take_repeats(const PGresult *rows, void *arg) {
   struct resolve *resolve = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
     struct message *message = resolve->probed[strtol(PQgetvalue(rows, i, 0), NULL, 10) - 1]->message;
-    if (strtoll(PQgetvalue(rows, i, 1), NULL, 10) != message->digest) {
+    if (PQgetvalue(rows, i, 1)[0] != 't') {
       message_reject(message, VEDETTE__V1__REASON__REASON_CONFLICT,
                      "same boot, sequence and time as a stored report, another content");
     } else if (message->outcome == OUTCOME_STORED) {
@@ -239,14 +239,15 @@ static size_t gather_reports(struct resolve *resolve, struct batch *batch, struc
       list_int(keys->publishers, row->message->publisher->id);
       list_int(keys->boots, row->message->boot);
       list_int(keys->sequences, (int64_t)row->message->sequence);
+      list_int(keys->digests, row->message->digest);
     }
   }
   return count;
 }
 
 static bool keys_make(struct intake_keys *keys) {
-  *keys = (struct intake_keys){list_new(), list_new(), list_new(), list_new(), list_new()};
-  return keys->devices && keys->times && keys->publishers && keys->boots && keys->sequences;
+  *keys = (struct intake_keys){list_new(), list_new(), list_new(), list_new(), list_new(), list_new()};
+  return keys->devices && keys->times && keys->publishers && keys->boots && keys->sequences && keys->digests;
 }
 
 static void keys_free(struct intake_keys *keys) {
@@ -255,6 +256,7 @@ static void keys_free(struct intake_keys *keys) {
   list_free(keys->publishers);
   list_free(keys->boots);
   list_free(keys->sequences);
+  list_free(keys->digests);
 }
 
 struct script *resolve_repeats(struct resolve *resolve, struct batch *batch, bool all) {

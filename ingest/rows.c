@@ -70,8 +70,7 @@ static bool make_points(struct batch *batch, struct message *message, struct poi
 static bool make_row(struct batch *batch, struct message *message, const struct point *points, size_t count, int64_t time,
                      bool first) {
   struct row *row = &batch->rows[batch->row_count++];
-  int marks = time_marks(time, message->record.received, message_historical(message), batch->keep_us);
-  marks = (marks < 0 ? 0 : marks) | message->marks;
+  int marks = time_marks(time, message->record.received, message_historical(message)) | message->marks;
   *row = (struct row){.message = message, .time = time, .marks = (int16_t)marks, .first = first, .count = count};
   row->metrics = region_zalloc(batch->scratch, count, sizeof *row->metrics);
   row->samples = region_zalloc(batch->scratch, count, sizeof(Vedette__V1__Sample *));

@@ -11,7 +11,7 @@ struct trial {
   struct batch batch; // of one message
 };
 
-struct trial *trial_new(int64_t keep_us, struct mappings *mappings) {
+struct trial *trial_new(struct mappings *mappings) {
   struct trial *trial = calloc(1, sizeof *trial);
   if (trial == NULL) {
     return NULL;
@@ -22,7 +22,6 @@ struct trial *trial_new(int64_t keep_us, struct mappings *mappings) {
     free(trial);
     return NULL;
   }
-  trial->batch.keep_us = keep_us;
   batch_add_decoder(&trial->batch, mappings_decoder(mappings));
   return trial;
 }
@@ -35,8 +34,8 @@ void trial_free(struct trial *trial) {
   }
 }
 
-bool trial_device(struct trial *trial, int32_t id, const char *credential, int32_t model, int32_t gateway, bool active) {
-  return directory_put(trial->directory, id, credential, model, gateway, active) != NULL;
+bool trial_device(struct trial *trial, const struct intake_device *device) {
+  return directory_put(trial->directory, device) != NULL;
 }
 
 bool trial_message(struct trial *trial, const char *topic, const uint8_t *payload, size_t size, struct trial_result *result) {

@@ -5,6 +5,7 @@
 
 #include "ingest/decode.h"
 #include "ingest/mapping.h"
+#include "storage/intake.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,11 +21,11 @@ struct trial_result {
   int32_t state;                        // of connectivity, part of its key
 };
 
-// `keep_us`: how old a report may be. The mappings have to outlive the trial.
-struct trial *trial_new(int64_t keep_us, struct mappings *mappings);
+// The mappings have to outlive the trial.
+struct trial *trial_new(struct mappings *mappings);
 void trial_free(struct trial *trial); // accepts NULL
 // Tells of a device of the registry. False when memory ran out.
-bool trial_device(struct trial *trial, int32_t id, const char *credential, int32_t model, int32_t gateway, bool active);
+bool trial_device(struct trial *trial, const struct intake_device *device);
 // Tries a message as a replay. False when memory ran out.
 bool trial_message(struct trial *trial, const char *topic, const uint8_t *payload, size_t size, struct trial_result *result);
 

@@ -30,26 +30,7 @@ enum {
   PROBES_MOST = 20, // a batch that meets a repeat again and again points to something else
 };
 
-// Partitions are looked after this often, and this soon again when that failed; microseconds. Until then rows wait in the default
-// partition.
-static const int64_t housekeep_us = 3600 * INT64_C(1000000);
-static const int64_t housekeep_again_us = 60 * INT64_C(1000000);
-
-enum phase {
-  CLOSED,
-  OPENING,
-  LOST_RECORDS,
-  IDLE,
-  HOUSEKEEPING,
-  REFRESHING,
-  REPLAYING,
-  METRICS,
-  DECLARE,
-  SETS,
-  PROBE,
-  COMMIT,
-  WAITING
-};
+enum phase { CLOSED, OPENING, LOST_RECORDS, IDLE, REFRESHING, REPLAYING, METRICS, DECLARE, SETS, PROBE, COMMIT, WAITING };
 
 struct writer {
   struct loop *loop;
@@ -74,9 +55,9 @@ struct writer {
   bool closed;    // the batch takes no more records: it waits for the registry
   bool draining;
   unsigned probes;
-  unsigned refused;                                    // times that the store refused the message that stands alone
-  int64_t committed_us, refreshed_us, housekeep_at_us; // steady clock
-  int64_t begun_us;                                    // when the transaction of the batch was; steady clock
+  unsigned refused;                   // times that the store refused the message that stands alone
+  int64_t committed_us, refreshed_us; // steady clock
+  int64_t begun_us;                   // when the transaction of the batch was; steady clock
   struct lag lag;
   struct writer_stats stats;
 };
@@ -106,10 +87,10 @@ static void wait_for(struct writer *writer, uint32_t ms) {
   event_add(writer->timer, &wait);
 }
 
-static void take_device(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, void *arg) {
+static void take_device(const struct intake_device *device, void *arg) {
   struct writer *writer = arg;
-  if (directory_put(writer->directory, id, credential, model, gateway, active) == NULL) {
-    log_error("out of memory for the registry", "device=%" PRId32, id);
+  if (directory_put(writer->directory, device) == NULL) {
+    log_error("out of memory for the registry", "device=%" PRId32, device->id);
   }
 }
 
@@ -127,7 +108,7 @@ static void on_up(void *arg) {
   struct writer *writer = arg;
   writer->stats.connected = true;
   directory_clear(writer->directory); // the database may be another one, restored from a backup
-  collector_start(writer->collector, 0, 0);
+  collector_start(writer->collector, 0);
   writer->closed = false;
   sequences_clear(writer->sequences); // the store takes up what it lacks
   snprintf(writer->devices.snapshot, sizeof writer->devices.snapshot, "0");
@@ -174,7 +155,7 @@ static void opened(struct writer *writer) {
   log_info("feed opened", "feed=%" PRId32 " batch=%" PRId64 " record=%" PRIu64, at->feed, at->number, at->record);
   writer->stats.next_record = at->record;
   journal_release(writer->journal, at->record);
-  collector_start(writer->collector, at->record, at->keep_us);
+  collector_start(writer->collector, at->record);
   run(writer, REFRESHING, intake_devices(&writer->devices));
 }
 
@@ -329,11 +310,6 @@ static void on_done(const struct link_result *result, void *arg) {
       idle(writer);
       return;
     }
-    if (writer->phase == HOUSEKEEPING) { // nothing depends on it for a while
-      writer->housekeep_at_us = clock_steady_us() + housekeep_again_us;
-      idle(writer);
-      return;
-    }
     // Without the registry every device would be a stranger, and its reports dead letters.
     bool unready = writer->phase == REFRESHING && strcmp(writer->devices.snapshot, "0") == 0;
     writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS || unready ? OPENING : WAITING;
@@ -376,8 +352,6 @@ static void idle(struct writer *writer) {
   writer->closed = writer->closed || strangers;
   if (strangers || now - writer->refreshed_us > REFRESH_US) {
     run(writer, REFRESHING, intake_devices(&writer->devices));
-  } else if (now > writer->housekeep_at_us) {
-    run(writer, HOUSEKEEPING, intake_housekeep());
   } else if (due) {
     writer->phase = METRICS;
     proceed(writer);
@@ -409,10 +383,6 @@ static void proceed(struct writer *writer) {
     return;
   case REPLAYING:
     replay_done(writer->replay, true);
-    idle(writer);
-    return;
-  case HOUSEKEEPING:
-    writer->housekeep_at_us = clock_steady_us() + housekeep_us;
     idle(writer);
     return;
   case METRICS:

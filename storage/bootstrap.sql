@@ -5,7 +5,8 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['vedette_admin', 'vedette_ingest', 'vedette_analysis', 'vedette_console', 'vedette_grafana']
+  FOREACH name IN ARRAY ARRAY['vedette_admin', 'vedette_ingest', 'vedette_analysis', 'vedette_keeper', 'vedette_console',
+                             'vedette_grafana']
   LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
       EXECUTE format('CREATE ROLE %I LOGIN', name);
@@ -13,7 +14,7 @@ BEGIN
   END LOOP;
   EXECUTE format('ALTER DATABASE %I OWNER TO vedette_admin', current_database());
   EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-  EXECUTE format('GRANT CONNECT ON DATABASE %I TO vedette_ingest, vedette_analysis, vedette_console, vedette_grafana',
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO vedette_ingest, vedette_analysis, vedette_keeper, vedette_console, vedette_grafana',
                  current_database());
   EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO vedette_ingest', current_database());
 END $$;

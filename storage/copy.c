@@ -92,6 +92,13 @@ void copy_text(struct copy *copy, const char *text, size_t length) {
   put(copy, text, length);
 }
 
+void copy_bits(struct copy *copy, const unsigned char *bits, size_t count) {
+  size_t bytes = (count + 7) / 8;
+  put32(copy, (uint32_t)(4 + bytes));
+  put32(copy, (uint32_t)count);
+  put(copy, bits, bytes);
+}
+
 void copy_address(struct copy *copy, const unsigned char *address, size_t length) {
   enum { PG_AF_INET = 2, PG_AF_INET6 = 3 };
   bool four = length == 4;

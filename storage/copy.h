@@ -24,8 +24,9 @@ void copy_bool(struct copy *copy, bool value);
 void copy_int16(struct copy *copy, int16_t value);
 void copy_int32(struct copy *copy, int32_t value);
 void copy_int64(struct copy *copy, int64_t value);
-void copy_time(struct copy *copy, int64_t unix_us);                                // timestamptz
-void copy_text(struct copy *copy, const char *text, size_t length);                // text, bytea
+void copy_time(struct copy *copy, int64_t unix_us);                         // timestamptz
+void copy_text(struct copy *copy, const char *text, size_t length);         // text, bytea
+void copy_bits(struct copy *copy, const unsigned char *bits, size_t count); // bit varying: `count` bits, the first one highest
 void copy_address(struct copy *copy, const unsigned char *address, size_t length); // inet, of 4 or 16 bytes
 
 // Opens a one-dimensional array of `count` elements of the type with this oid; then its elements; then copy_array_end with what
@@ -34,7 +35,16 @@ size_t copy_array(struct copy *copy, uint32_t oid, size_t count);
 void copy_array_end(struct copy *copy, size_t start);
 void copy_float8(struct copy *copy, double value);
 
-enum { OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25, OID_FLOAT8 = 701, OID_INET = 869, OID_DATE = 1082 };
+enum {
+  OID_INT8 = 20,
+  OID_INT2 = 21,
+  OID_INT4 = 23,
+  OID_TEXT = 25,
+  OID_FLOAT8 = 701,
+  OID_INET = 869,
+  OID_DATE = 1082,
+  OID_VARBIT = 1562
+};
 
 // PostgreSQL counts microseconds from 2000-01-01.
 #define PG_EPOCH_US INT64_C(946684800000000)

@@ -1,54 +1,27 @@
 #include "storage/feed.h"
 
 #include "storage/copy.h"
+#include "storage/fields.h"
 
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// --- binary fields
-
-static int64_t int8_at(const PGresult *rows, int row, int column) {
-  uint64_t raw;
-  if (PQgetisnull(rows, row, column)) {
-    return 0;
-  }
-  memcpy(&raw, PQgetvalue(rows, row, column), sizeof raw);
-  return (int64_t)be64toh(raw);
-}
-
-static int32_t int4_at(const PGresult *rows, int row, int column) {
-  uint32_t raw;
-  if (PQgetisnull(rows, row, column)) {
-    return 0;
-  }
-  memcpy(&raw, PQgetvalue(rows, row, column), sizeof raw);
-  return (int32_t)be32toh(raw);
-}
-
-static int64_t time_at(const PGresult *rows, int row, int column) {
-  return PQgetisnull(rows, row, column) ? 0 : int8_at(rows, row, column) + PG_EPOCH_US;
-}
-
-static bool bool_at(const PGresult *rows, int row, int column) {
-  return !PQgetisnull(rows, row, column) && PQgetvalue(rows, row, column)[0] != 0;
-}
-
 // --- start
 
 static void take_devices(const PGresult *rows, void *arg) {
   const struct feed_registry *registry = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    registry->device(int4_at(rows, i, 0), PQgetvalue(rows, i, 1), int4_at(rows, i, 2), int4_at(rows, i, 3), bool_at(rows, i, 4),
-                     bool_at(rows, i, 5), registry->arg);
+    registry->device(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), field_int4(rows, i, 2), field_int4(rows, i, 3),
+                     field_bool(rows, i, 4), field_bool(rows, i, 5), registry->arg);
   }
 }
 
 static void take_releases(const PGresult *rows, void *arg) {
   const struct feed_registry *registry = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    registry->release(int4_at(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), registry->arg);
+    registry->release(field_int4(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), registry->arg);
   }
 }
 
@@ -73,40 +46,40 @@ struct script *feed_registry(struct feed_registry *registry) {
 
 static void take_checkpoint(const PGresult *rows, void *arg) {
   struct feed_start *start = arg;
-  start->checkpoint = PQntuples(rows) > 0 ? int8_at(rows, 0, 0) : 0;
-  start->version = PQntuples(rows) > 0 ? int4_at(rows, 0, 1) : 0;
+  start->checkpoint = PQntuples(rows) > 0 ? field_int8(rows, 0, 0) : 0;
+  start->version = PQntuples(rows) > 0 ? field_int4(rows, 0, 1) : 0;
 }
 
 static void take_clocks(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    start->feed(int4_at(rows, i, 0), int8_at(rows, i, 1), int8_at(rows, i, 2), int8_at(rows, i, 3), start->arg);
+    start->feed(field_int4(rows, i, 0), field_int8(rows, i, 1), field_int8(rows, i, 2), field_int8(rows, i, 3), start->arg);
   }
 }
 
 static void take_states(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    start->state(int4_at(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1), start->arg);
+    start->state(field_int4(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1), start->arg);
   }
 }
 
 static void take_committed(const PGresult *rows, void *arg) {
   struct feed_start *start = arg;
-  start->committed = int8_at(rows, 0, 0);
+  start->committed = field_int8(rows, 0, 0);
 }
 
 static void take_connectivity(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    start->connectivity(int4_at(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
+    start->connectivity(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
   }
 }
 
 static void take_alerts(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    start->live_alert(int4_at(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
+    start->live_alert(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
   }
 }
 
@@ -146,17 +119,17 @@ static void take_batches(const PGresult *rows, void *arg) {
   const struct feed_batches *batches = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
     struct feed_batch batch = {
-        .step = int8_at(rows, i, 0),
-        .feed = int4_at(rows, i, 1),
-        .number = int8_at(rows, i, 2),
+        .step = field_int8(rows, i, 0),
+        .feed = field_int4(rows, i, 1),
+        .number = field_int8(rows, i, 2),
         .kind = PQgetvalue(rows, i, 3)[0],
-        .first_record = int8_at(rows, i, 4),
-        .next_record = int8_at(rows, i, 5),
-        .received_to = time_at(rows, i, 6),
-        .seeing_since = time_at(rows, i, 7),
-        .rows = int4_at(rows, i, 8),
-        .others = int4_at(rows, i, 9),
-        .retired = bool_at(rows, i, 10),
+        .first_record = field_int8(rows, i, 4),
+        .next_record = field_int8(rows, i, 5),
+        .received_to = field_time(rows, i, 6),
+        .seeing_since = field_time(rows, i, 7),
+        .rows = field_int4(rows, i, 8),
+        .others = field_int4(rows, i, 9),
+        .retired = field_bool(rows, i, 10),
     };
     batches->batch(&batch, batches->arg);
   }
@@ -196,19 +169,19 @@ static void take_rows(const PGresult *rows, void *arg, enum feed_kind kind) {
   for (int i = 0; i < PQntuples(rows); i++) {
     struct feed_row row = {
         .kind = kind,
-        .batch = int8_at(rows, i, 0),
-        .device = int4_at(rows, i, 1),
-        .publisher = int4_at(rows, i, 2),
-        .time = time_at(rows, i, 3),
-        .received = time_at(rows, i, 4),
-        .boot = int8_at(rows, i, 5),
-        .sequence = int8_at(rows, i, 6),
-        .marks = int4_at(rows, i, 7),
-        .size = int4_at(rows, i, 8),
-        .code = int4_at(rows, i, 9),
-        .count = int4_at(rows, i, 10),
-        .until = time_at(rows, i, 11),
-        .retained = bool_at(rows, i, 12),
+        .batch = field_int8(rows, i, 0),
+        .device = field_int4(rows, i, 1),
+        .publisher = field_int4(rows, i, 2),
+        .time = field_time(rows, i, 3),
+        .received = field_time(rows, i, 4),
+        .boot = field_int8(rows, i, 5),
+        .sequence = field_int8(rows, i, 6),
+        .marks = field_int4(rows, i, 7),
+        .size = field_int4(rows, i, 8),
+        .code = field_int4(rows, i, 9),
+        .count = field_int4(rows, i, 10),
+        .until = field_time(rows, i, 11),
+        .retained = field_bool(rows, i, 12),
         .text = PQgetvalue(rows, i, 13),
         .text_length = (size_t)PQgetlength(rows, i, 13),
         .hash = PQgetlength(rows, i, 14) == 32 ? (const uint8_t *)PQgetvalue(rows, i, 14) : NULL,
@@ -356,6 +329,11 @@ struct script *feed_commit(const struct feed_commit *c) {
              "INSERT INTO store.analysed_batch (lane, step, feed, number, rows) SELECT $1, u.step, u.feed, u.number, u.rows"
              " FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::integer[]) AS u(step, feed, number, rows)",
              5, steps, NULL, NULL);
+  const char *batches[] = {steps[2], steps[3]};
+  script_add(script,
+             "SELECT store.note_batches(ARRAY(SELECT store.batch_key(u.feed, u.number)"
+             " FROM unnest($1::integer[], $2::bigint[]) AS u(feed, number)))",
+             2, batches, NULL, NULL);
   if (list_count(c->alert_actions) > 0) {
     add_alerts(script, c);
   }

@@ -10,24 +10,13 @@ static void take_position(const PGresult *rows, void *arg) {
   position->number = strtoll(PQgetvalue(rows, 0, 1), NULL, 10);
   position->record = strtoull(PQgetvalue(rows, 0, 2), NULL, 10);
   position->retired = PQgetvalue(rows, 0, 3)[0] == 't';
-  position->keep_us = strtoll(PQgetvalue(rows, 0, 4), NULL, 10);
-}
-
-struct script *intake_housekeep(void) {
-  struct script *script = script_new();
-  script_add(script, "SELECT * FROM store.housekeep()", 0, NULL, NULL, NULL);
-  script_add(script, "SELECT store.prune(), store.prune_sequences()", 0, NULL, NULL, NULL);
-  return script;
 }
 
 struct script *intake_open(const char *journal, const char *worker, struct intake_position *position) {
   struct script *script = script_new();
   const char *parameters[] = {journal, worker};
-  script_add(script,
-             "SELECT f.feed, f.next_number, f.next_record, f.retired,"
-             " (SELECT (extract(epoch FROM keep) * 1e6)::bigint FROM store.retention WHERE what = 'report')"
-             " FROM store.open_feed($1, $2) f",
-             2, parameters, take_position, position);
+  script_add(script, "SELECT feed, next_number, next_record, retired FROM store.open_feed($1, $2)", 2, parameters, take_position,
+             position);
   script_add(script, "SELECT store.recover_sequences($1)", 1, parameters, NULL, NULL);
   return script;
 }
@@ -35,9 +24,13 @@ struct script *intake_open(const char *journal, const char *worker, struct intak
 static void take_devices(const PGresult *rows, void *arg) {
   struct intake_devices *devices = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    devices->visit((int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10), PQgetvalue(rows, i, 1),
-                   (int32_t)strtol(PQgetvalue(rows, i, 2), NULL, 10), (int32_t)strtol(PQgetvalue(rows, i, 3), NULL, 10),
-                   PQgetvalue(rows, i, 4)[0] == 't', devices->arg);
+    const struct intake_device device = {.id = (int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10),
+                                         .credential = PQgetvalue(rows, i, 1),
+                                         .model = (int32_t)strtol(PQgetvalue(rows, i, 2), NULL, 10),
+                                         .gateway = (int32_t)strtol(PQgetvalue(rows, i, 3), NULL, 10),
+                                         .active = PQgetvalue(rows, i, 4)[0] == 't',
+                                         .keep_us = strtoll(PQgetvalue(rows, i, 5), NULL, 10)};
+    devices->visit(&device, devices->arg);
   }
 }
 
@@ -61,8 +54,9 @@ struct script *intake_devices(struct intake_devices *devices) {
   // Both statements have one snapshot: what it does not see yet is at or above its xmin, and is asked for next time.
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add(script,
-             "SELECT id, credential, model, coalesce(gateway, 0), life = 'active' FROM store.device WHERE changed >= $1::xid8", 1,
-             parameters, take_devices, devices);
+             "SELECT d.id, d.credential, d.model, coalesce(d.gateway, 0), d.life = 'active', store.keep_us(d.model)"
+             " FROM store.device d WHERE d.changed >= $1::xid8",
+             1, parameters, take_devices, devices);
   if (strcmp(devices->snapshot, "0") == 0) {
     script_add(script,
                "SELECT l.device, count(*), coalesce(sum(octet_length(l.payload)) FILTER (WHERE l.whole), 0)"
@@ -99,14 +93,9 @@ void intake_declare(struct script *script, int32_t model, int32_t metric, const 
 }
 
 void intake_probe_reports(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg) {
-  const char *parameters[] = {list_literal(keys->devices), list_literal(keys->times), list_literal(keys->publishers),
-                              list_literal(keys->boots), list_literal(keys->sequences)};
-  script_add(
-      script,
-      "SELECT u.place, r.digest FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[])"
-      " WITH ORDINALITY AS u(device, time, publisher, boot, sequence, place) JOIN store.report r ON r.device = u.device"
-      " AND r.time = " UNIX_TIME("u.time") " AND r.publisher = u.publisher AND r.boot = u.boot AND r.sequence = u.sequence",
-      5, parameters, rows, arg);
+  const char *parameters[] = {list_literal(keys->devices), list_literal(keys->times),     list_literal(keys->publishers),
+                              list_literal(keys->boots),   list_literal(keys->sequences), list_literal(keys->digests)};
+  script_add(script, "SELECT place, same FROM store.known_reports($1, $2, $3, $4, $5, $6)", 6, parameters, rows, arg);
 }
 
 void intake_probe_connectivity(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg) {

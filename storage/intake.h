@@ -13,21 +13,27 @@ struct intake_position {
   int64_t number;  // of the next batch
   uint64_t record; // next journal record to store
   bool retired;    // takes no batch any more
-  int64_t keep_us; // how old a report may be
 };
 
 // Opens the feed of a journal (a UUID). Fills *position.
 struct script *intake_open(const char *journal, const char *worker, struct intake_position *position);
-struct script *intake_housekeep(void);
+
+// A device of the registry.
+struct intake_device {
+  int32_t id, model;
+  int32_t gateway; // who may speak for it; 0: nobody
+  bool active;     // its messages are taken
+  int64_t keep_us; // how old its reports may be
+  const char *credential;
+};
 
 // Devices of the registry that changed since `snapshot`, or all for "0" and then also how many dead letters, and bytes of them,
 // are kept of each today (device 0: of strangers) in the feeds of `worker`. Afterwards `snapshot` is the one to ask with next.
 enum { SNAPSHOT_SIZE = 24 };
-typedef void (*intake_device)(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, void *arg);
 typedef void (*intake_kept)(int32_t id, int64_t letters, int64_t bytes, void *arg);
 struct intake_devices {
   const char *worker;
-  intake_device visit;
+  void (*visit)(const struct intake_device *device, void *arg);
   intake_kept kept;
   void *arg;
   char snapshot[SNAPSHOT_SIZE];
@@ -40,12 +46,12 @@ void intake_metrics(struct script *script, int32_t model, struct list *names, in
 void intake_sets(struct script *script, struct list *devices, struct list *sets, int limit, link_rows rows, void *arg);
 void intake_declare(struct script *script, int32_t model, int32_t metric, const char *kind, const char *unit);
 
-// Appends: which of these keys the store has. Rows: place in the lists (from 1), digest.
+// Appends: which of these reports the store has, by key. Rows: place in the lists (from 1), whether the digest is the same.
 struct intake_keys {
-  struct list *devices, *times, *publishers, *boots, *sequences;
+  struct list *devices, *times, *publishers, *boots, *sequences, *digests;
 };
 void intake_probe_reports(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg);
-// Appends: which of these connectivity keys the store has (times and publishers unused; `publishers` holds the states). Rows:
+// Appends: which of these connectivity keys the store has (times and digests unused; `publishers` holds the states). Rows:
 // place.
 void intake_probe_connectivity(struct script *script, const struct intake_keys *keys, link_rows rows, void *arg);
 

@@ -89,7 +89,8 @@ def start(stack: Stack, given: argparse.Namespace) -> Simulation | None:
     if simulation is not None:
         say(f"  {stack.register_simulated(simulation)} devices have certificates and are registered")
     stack.record()
-    say("vedette-ingest and vedette-analysis …")
+    say("vedette-keeper, vedette-ingest and vedette-analysis …")
+    stack.start_keeper()
     stack.start_ingest()
     stack.start_analysis()
     say("this machine as a device" + (", simulated devices …" if simulation else " …"))

@@ -21,17 +21,18 @@ class Ports:
     ingest: int = 8884
     ingest_http: int = 9601
     analysis_http: int = 9602
+    keeper_http: int = 9603
 
     @classmethod
     def starting_at(cls, first: int) -> "Ports":
-        """Four ports in a row."""
-        return cls(*range(first, first + 4))
+        """Five ports in a row."""
+        return cls(*range(first, first + 5))
 
     @classmethod
     def free(cls) -> "Ports":
         """Ports that nobody has at this moment, for tests."""
         with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
+            sockets = [held.enter_context(socket.socket()) for _ in range(5)]
             for one in sockets:
                 one.bind(("127.0.0.1", 0))
             return cls(*(one.getsockname()[1] for one in sockets))

@@ -16,7 +16,7 @@ from .errors import StackError
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 DATABASE = "vedette"
 PORT = 5432  # only part of the socket's name
-ROLES = ("vedette_admin", "vedette_ingest", "vedette_analysis", "vedette_console", "vedette_grafana")
+ROLES = ("vedette_admin", "vedette_ingest", "vedette_analysis", "vedette_keeper", "vedette_console", "vedette_grafana")
 LONGEST_SOCKET_PATH = 107  # sun_path of Linux, without the final zero
 
 
@@ -100,7 +100,7 @@ class Postgres:
 
     def _write_access_rules(self) -> None:
         """Local accounts of this stack may be any role of Vedette, and the superuser; nobody else gets in."""
-        (self.folder / "pg_hba.conf").write_text("local all all peer map=vedette\n", encoding="utf-8")
+        (self.folder / "pg_hba.conf").write_text("local all,replication all peer map=vedette\n", encoding="utf-8")
         lines = [f'vedette "{user}" {role}\n' for user in local_users(self.account) for role in ("postgres", *ROLES)]
         (self.folder / "pg_ident.conf").write_text("".join(lines), encoding="utf-8")
 

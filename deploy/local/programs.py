@@ -12,6 +12,7 @@ from .errors import StackError
 BUILT = {
     "vedette-ingest": "ingest/vedette-ingest",
     "vedette-analysis": "analysis/vedette-analysis",
+    "vedette-keeper": "keeper/vedette-keeper",
     "vedette": "cli/vedette",
     "vedette-sim": "simulator/vedette-sim",
     "vedette-agent": "docs/examples/agent/vedette-agent",

@@ -78,13 +78,14 @@ class Stack:
 
     def write_config(self) -> None:
         """Writes vedette.yaml; every path in it is relative to its folder."""
-        http = {"ingest": self.ports.ingest_http, "analysis": self.ports.analysis_http}
+        http = {"ingest": self.ports.ingest_http, "analysis": self.ports.analysis_http, "keeper": self.ports.keeper_http}
         values: dict[str, Any] = {
             "store": {"host": "./pg"},
             "broker": {"host": "127.0.0.1", "port": self.ports.ingest, "ca": "pki/ca.crt", "certificate": "pki/ingest.crt",
                        "key": "pki/ingest.key"},
             "ingest": {"worker": "ingest-1", "journal": {"folder": "journal"}, "http": {"port": http["ingest"]}},
             "analysis": {"worker": "analysis-1", "http": {"port": http["analysis"]}},
+            "keeper": {"http": {"port": http["keeper"]}},
         }
         text = "# Written by the local stack at each start.\n" + yaml.safe_dump(_merged(values, self.overrides), sort_keys=False)
         self.config.write_text(text, encoding="utf-8")
@@ -125,6 +126,10 @@ class Stack:
     def start_analysis(self) -> processes.Process:
         """Starts the analysis worker and waits until it is ready."""
         return self._start_daemon("vedette-analysis", self.ports.analysis_http)
+
+    def start_keeper(self, *, ready: bool = True) -> processes.Process:
+        """Starts the keeper of the store and, with `ready`, waits until its first round is done."""
+        return self._start_daemon("vedette-keeper", self.ports.keeper_http, ready=ready)
 
     def reachable(self, simulation: Simulation) -> Simulation:
         """The same simulation; scenario and recordings are copies where the account cannot read the originals."""
@@ -182,7 +187,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stops everything, whoever publishes first and the database last."""
-        for names in (("vedette-sim", "vedette-agent"), ("vedette-ingest", "vedette-analysis"), ("mosquitto",)):
+        for names in (("vedette-sim", "vedette-agent"), ("vedette-ingest", "vedette-analysis", "vedette-keeper"), ("mosquitto",)):
             group = [self.processes[name] for name in names if name in self.processes]
             for one in group:
                 one.ask_to_stop()
@@ -199,9 +204,10 @@ class Stack:
         """A program with the options that name the devices' side of the broker."""
         return [self.programs.path(name), "--broker", f"127.0.0.1:{self.ports.devices}", "--ca", self.authority.ca]
 
-    def _start_daemon(self, name: str, http_port: int) -> processes.Process:
+    def _start_daemon(self, name: str, http_port: int, *, ready: bool = True) -> processes.Process:
         process = self._start(name, [self.programs.path(name), "--config", self.config])
-        process.wait_ready(lambda: is_ready(http_port), 30, f"ready (http://127.0.0.1:{http_port}/readyz)")
+        if ready:
+            process.wait_ready(lambda: is_ready(http_port), 30, f"ready (http://127.0.0.1:{http_port}/readyz)")
         return process
 
     def _start(self, name: str, argv: list[str | Path]) -> processes.Process:

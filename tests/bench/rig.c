@@ -17,9 +17,10 @@ bool rig_open(struct rig *rig, const struct stock_shape *shape, size_t batch_siz
     char credential[STOCK_TOPIC];
     stock_credential(i, credential);
     stock_topic(i, rig->topics[i]);
-    ok = directory_put(rig->directory, (int32_t)i + 1, credential, 1, 0, true) != NULL;
+    const struct intake_device device = {
+        .id = (int32_t)i + 1, .credential = credential, .model = 1, .active = true, .keep_us = keep_us};
+    ok = directory_put(rig->directory, &device) != NULL;
   }
-  rig->batch.keep_us = keep_us;
   return ok;
 }
 

@@ -27,11 +27,22 @@ static void number_metric(struct model *model, struct metric *metric, const Vede
   }
 }
 
+static struct device *put(struct directory *directory, int32_t id, const char *credential, int32_t model, int32_t gateway,
+                          bool active) {
+  const struct intake_device device = {.id = id,
+                                       .credential = credential,
+                                       .model = model,
+                                       .gateway = gateway,
+                                       .active = active,
+                                       .keep_us = 30 * INT64_C(86400000000)};
+  return directory_put(directory, &device);
+}
+
 static struct directory *make_directory(void) {
   struct directory *directory = directory_new();
-  CHECK(directory != NULL && directory_put(directory, 1, "alpha", 1, 0, true) != NULL);
-  CHECK(directory_put(directory, 2, "gateway", 2, 0, true) != NULL && directory_put(directory, 3, "child", 2, 2, true) != NULL);
-  CHECK(directory_put(directory, 4, "retired", 1, 0, false) != NULL);
+  CHECK(directory != NULL && put(directory, 1, "alpha", 1, 0, true) != NULL);
+  CHECK(put(directory, 2, "gateway", 2, 0, true) != NULL && put(directory, 3, "child", 2, 2, true) != NULL);
+  CHECK(put(directory, 4, "retired", 1, 0, false) != NULL);
   return directory;
 }
 
@@ -86,7 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct batch batch;
   struct directory *directory = make_directory();
   CHECK(batch_init(&batch, MESSAGES));
-  batch.keep_us = INT64_C(30) * 86400 * 1000000;
   batch_reset(&batch, 0);
   take_in(&batch, directory, data, size);
   batch_destroy(&batch);

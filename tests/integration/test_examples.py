@@ -69,7 +69,7 @@ def test_agent_reports_this_machine(stack: Installation, build: Path, start: Sta
     assert stack.query("SELECT kind, subject, host(source) FROM vedette.event") == [("login failed", "admin", "203.0.113.7")]
     end(process)
     stack.wait_for("SELECT count(*) FROM store.connectivity WHERE reason = 'shutdown'", expect=1, role="vedette_admin")
-    metrics = dict(stack.query("SELECT metric, unit FROM vedette.latest WHERE credential = 'gw-1'"))
+    metrics = dict(stack.query("SELECT DISTINCT metric, unit FROM vedette.sample WHERE credential = 'gw-1'"))
     assert {"load.1m": "1", "memory.available": "By", "disk.free": "By", "uptime": "s"}.items() <= metrics.items()
     (total,) = {value for (value,) in stack.query("SELECT value FROM vedette.sample WHERE metric = 'memory.total'")}
     assert total == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -158,4 +158,4 @@ def test_python_example(stack: Installation, start: Starter, tmp_path: Path) -> 
     end(process)
     assert stack.value("SELECT count(*) - max(sequence) FROM vedette.report") == 0
     assert stack.value("SELECT count(*) FROM vedette.dead_letter") == 0
-    assert dict(stack.query("SELECT metric, unit FROM vedette.latest")) == {"load.1m": "1", "memory.available": "By", "disk.free": "By"}
+    assert dict(stack.query("SELECT DISTINCT metric, unit FROM vedette.sample")) == {"load.1m": "1", "memory.available": "By", "disk.free": "By"}

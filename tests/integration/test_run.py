@@ -49,7 +49,7 @@ class Runner:
         return self.running()
 
 
-ALL = {"run", "postgres", "mosquitto", "vedette-ingest", "vedette-analysis", "vedette-agent", "vedette-sim"}
+ALL = {"run", "postgres", "mosquitto", "vedette-ingest", "vedette-analysis", "vedette-keeper", "vedette-agent", "vedette-sim"}
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def now() -> dt.datetime:
 
 
 def housekeep(stack: Installation) -> dict[str, tuple[int, int]]:
-    """Runs it as ingest does; made and dropped by table."""
-    return {what: (made, dropped) for what, made, dropped in stack.query("SELECT * FROM store.housekeep()", role="vedette_ingest")}
+    """Runs it as the keeper does; made and dropped by table."""
+    return {what: (made, dropped) for what, made, dropped in stack.query("SELECT * FROM store.housekeep()", role="vedette_keeper")}
 
 
 def test_partitions_are_made_ahead(stack: Installation) -> None:
@@ -36,7 +36,7 @@ def test_partitions_are_made_ahead(stack: Installation) -> None:
         assert day_name(now() + dt.timedelta(days=days)) in names
     with contextlib.closing(stack.stack.postgres.connect("postgres", "vedette")) as session, session.cursor() as cursor:
         cursor.execute("ANALYZE")
-    assert housekeep(stack) == {"event": (0, 0), "report": (0, 0), "traffic": (0, 0)}
+    assert housekeep(stack) == {"event": (0, 0), "hour": (0, 0), "report": (0, 0), "traffic": (0, 0)}
 
 
 def test_rows_of_a_missing_day_wait_and_move(stack: Installation) -> None:
@@ -101,7 +101,7 @@ def test_what_has_no_partitions_goes_by_age(stack: Installation) -> None:
     stack.query("INSERT INTO store.checkpoint VALUES (0, 3, 1, '[]') RETURNING 1", role=ADMIN)
     stack.query("""INSERT INTO store.dead_letter SELECT 0, n, 1, now() - n * interval '20 days', 1, NULL, NULL, 1, '', '', ''
                    FROM generate_series(1, 2) n RETURNING 1""", role=ADMIN)
-    stack.query("SELECT store.prune()", role="vedette_ingest")
+    stack.query("SELECT store.prune()", role="vedette_keeper")
     assert stack.query("SELECT number FROM store.batch", role=ADMIN) == [(3,)]
     assert stack.query("SELECT number FROM store.analysed_batch", role=ADMIN) == [(3,)]
     assert stack.value("SELECT count(*) FROM store.dead_letter", role=ADMIN) == 1

@@ -66,16 +66,26 @@ static bool rows(struct fixture *f) {
   return batch_rows(&f->batch);
 }
 
+static struct device *put(struct directory *directory, int32_t id, const char *credential, int32_t model, int32_t gateway,
+                          bool active) {
+  const struct intake_device device = {.id = id,
+                                       .credential = credential,
+                                       .model = model,
+                                       .gateway = gateway,
+                                       .active = active,
+                                       .keep_us = 30 * INT64_C(86400000000)};
+  return directory_put(directory, &device);
+}
+
 static int setup(void **state) {
   struct fixture *f = calloc(1, sizeof *f);
   f->directory = directory_new();
   assert_true(batch_init(&f->batch, 64));
-  f->batch.keep_us = 30 * INT64_C(86400000000);
   batch_reset(&f->batch, 0);
-  assert_non_null(directory_put(f->directory, 1, "a", 1, 0, true));
-  assert_non_null(directory_put(f->directory, 2, "gw", 1, 0, true));
-  assert_non_null(directory_put(f->directory, 3, "child", 1, 2, true));
-  assert_non_null(directory_put(f->directory, 4, "old", 1, 0, false));
+  assert_non_null(put(f->directory, 1, "a", 1, 0, true));
+  assert_non_null(put(f->directory, 2, "gw", 1, 0, true));
+  assert_non_null(put(f->directory, 3, "child", 1, 2, true));
+  assert_non_null(put(f->directory, 4, "old", 1, 0, false));
   *state = f;
   return 0;
 }
@@ -113,7 +123,7 @@ static void a_stranger_is_judged_again_after_a_refresh(void **state) {
   Vedette__V1__Report report = report_of(1, NULL, 0);
   struct message *message = add(f, "vedette/v1/new/report", &report, 0);
   assert_int_equal(batch_unknown(&f->batch), 1);
-  assert_non_null(directory_put(f->directory, 9, "new", 1, 0, true));
+  assert_non_null(put(f->directory, 9, "new", 1, 0, true));
   batch_readmit(&f->batch, f->directory);
   assert_int_equal(message->outcome, OUTCOME_STORED);
   assert_int_equal(batch_unknown(&f->batch), 0);
@@ -301,9 +311,9 @@ static void a_batch_ends_when_it_is_full(void **state) {
 
 static void a_credential_that_moves_names_the_new_device(void **state) {
   struct fixture *f = *state;
-  assert_non_null(directory_put(f->directory, 5, "a", 1, 0, true));
+  assert_non_null(put(f->directory, 5, "a", 1, 0, true));
   assert_int_equal(directory_find(f->directory, "a", 1)->id, 5);
-  assert_non_null(directory_put(f->directory, 1, "a-old", 1, 0, true));
+  assert_non_null(put(f->directory, 1, "a-old", 1, 0, true));
   assert_int_equal(directory_find(f->directory, "a-old", 5)->id, 1);
   assert_int_equal(directory_find(f->directory, "a", 1)->id, 5);
   assert_int_equal(directory_count(f->directory), 5);
@@ -325,7 +335,6 @@ static void a_batch_full_of_samples_still_becomes_rows(void **state) {
   }
   batch_destroy(&f->batch);
   assert_true(batch_init(&f->batch, ROOM));
-  f->batch.keep_us = 30 * INT64_C(86400000000);
   batch_reset(&f->batch, 0);
   struct record record = {.received = now, .topic = "vedette/v1/a/report", .topic_length = 19, .payload = payload};
   do {
@@ -349,7 +358,7 @@ static void a_stranger_that_waits_is_not_decoded_again(void **state) {
     batch_readmit(&f->batch, f->directory);
   }
   assert_in_range(region_used(f->batch.region), used, used + 10 * 64); // the sentence that says why
-  assert_non_null(directory_put(f->directory, 9, "new", 1, 0, true));
+  assert_non_null(put(f->directory, 9, "new", 1, 0, true));
   batch_readmit(&f->batch, f->directory);
   assert_int_equal(message->outcome, OUTCOME_STORED);
   assert_true(message->repeat);

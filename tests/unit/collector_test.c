@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { MOST = 8 };
+#define KEEP_US (30 * INT64_C(86400000000))
 
 struct fixture {
   char folder[64];
@@ -33,11 +34,12 @@ static int setup(void **state) {
   f->directory = directory_new();
   f->mappings = mappings_load(NULL, error, sizeof error);
   assert_true(f->journal != NULL && f->directory != NULL && f->mappings != NULL);
-  assert_non_null(directory_put(f->directory, 1, "a", 1, 0, true));
+  assert_non_null(directory_put(
+      f->directory, &(struct intake_device){.id = 1, .credential = "a", .model = 1, .active = true, .keep_us = KEEP_US}));
   f->collector = collector_new(f->journal, f->directory, MOST, mappings_decoder(f->mappings));
   assert_non_null(f->collector);
   collector_allow(f->collector, (struct allowance){1000, 1000}, (struct allowance){1000, 1000});
-  collector_start(f->collector, 0, 30 * INT64_C(86400000000));
+  collector_start(f->collector, 0);
   *state = f;
   return 0;
 }

@@ -247,19 +247,19 @@ static void takes_topics_apart(void **state) {
 static void marks_times_against_receipt(void **state) {
   (void)state;
   const int64_t keep = 30 * day;
-  assert_int_equal(time_marks(now, now, false, keep), 0);
-  assert_int_equal(time_marks(now, now, true, keep), MARK_HISTORICAL);
-  assert_int_equal(time_marks(now + 300 * INT64_C(1000000), now, false, keep), 0);
-  assert_int_equal(time_marks(now + 301 * INT64_C(1000000), now, false, keep), MARK_AHEAD);
-  assert_int_equal(time_marks(now - 6 * day, now, false, keep), 0);
-  assert_int_equal(time_marks(now - 8 * day, now, false, keep), MARK_BEHIND);
-  assert_int_equal(time_marks(now - 8 * day, now, true, keep), MARK_HISTORICAL);
-  assert_true(time_marks(now - 31 * day, now, true, keep) < 0);
-  assert_int_equal(time_marks(0, now, false, keep), MARK_NO_CLOCK);
-  assert_int_equal(time_marks(5 * 365 * day, now, false, keep), MARK_NO_CLOCK);
-  assert_true(time_marks(-1, now, false, keep) < 0);
-  assert_true(time_marks(INT64_MAX, now, false, keep) < 0);
-  assert_true(time_marks(INT64_MIN, now, false, keep) < 0);
+  assert_int_equal(time_marks(now, now, false), 0);
+  assert_int_equal(time_marks(now, now, true), MARK_HISTORICAL);
+  assert_int_equal(time_marks(now + 300 * INT64_C(1000000), now, false), 0);
+  assert_int_equal(time_marks(now + 301 * INT64_C(1000000), now, false), MARK_AHEAD);
+  assert_int_equal(time_marks(now - 6 * day, now, false), 0);
+  assert_int_equal(time_marks(now - 8 * day, now, false), MARK_BEHIND);
+  assert_int_equal(time_marks(now - 8 * day, now, true), MARK_HISTORICAL);
+  assert_false(time_fits(now - 31 * day, now, keep));
+  assert_int_equal(time_marks(0, now, false), MARK_NO_CLOCK);
+  assert_int_equal(time_marks(5 * 365 * day, now, false), MARK_NO_CLOCK);
+  assert_false(time_fits(-1, now, keep));
+  assert_false(time_fits(INT64_MAX, now, keep));
+  assert_false(time_fits(INT64_MIN, now, keep));
 }
 
 static int make_region(void **state) {

@@ -437,13 +437,16 @@ static void what_is_not_numbered_is_told_by_its_content(void **state) {
   struct directory *directory = directory_new();
   struct batch batch;
   int32_t next = 0;
+  const int64_t keep = 30 * INT64_C(86400000000);
   assert_true(batch_init(&batch, 16));
   batch_add_decoder(&batch, mappings_decoder(f->mappings));
-  batch.keep_us = 30 * INT64_C(86400000000);
   batch_reset(&batch, 0);
-  directory_put(directory, 1, "a", 1, 0, true);
-  directory_put(directory, 2, "the-bridge", 1, 0, true);
-  directory_put(directory, 3, "lamp", 1, 2, true);
+  directory_put(directory,
+                &(struct intake_device){.id = 1, .credential = "a", .model = 1, .gateway = 0, .active = true, .keep_us = keep});
+  directory_put(directory, &(struct intake_device){
+                               .id = 2, .credential = "the-bridge", .model = 1, .gateway = 0, .active = true, .keep_us = keep});
+  directory_put(directory, &(struct intake_device){
+                               .id = 3, .credential = "lamp", .model = 1, .gateway = 2, .active = true, .keep_us = keep});
   const char *payload = "{\"at\": 1790000000000, \"count\": 1}";
   struct message *first = add(&batch, directory, "t/a", payload, 0);
   struct message *again = add(&batch, directory, "t/a", payload, 0);
