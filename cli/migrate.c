@@ -118,6 +118,35 @@ static void fail_migration(struct cli *cli, PGconn *connection, const struct emb
   cli_fail(cli, CLI_FAILED, "migration %s failed%s and was undone: %s", migration->name, place, message);
 }
 
+enum { LOCK_TRIES = 200, LOCK_PAUSE_MS = 200 };
+
+// Whether a migration failed because somebody had what it needs for too long (lock_timeout, a deadlock): then it is worth another
+// try.
+static bool is_lock_failure(const PGresult *result) {
+  const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  return state != NULL && (strcmp(state, "55P03") == 0 || strcmp(state, "40P01") == 0);
+}
+
+// Runs the statements of a migration in a transaction, which stays open. Writers go on meanwhile: rather than have all of them
+// queue behind us for a lock that a long query holds, we give up soon, and try again.
+static PGresult *run_statements(struct cli *cli, PGconn *connection, const struct embedded_migration *migration) {
+  for (int tries = 1;; tries++) {
+    if (!db_run(cli, connection, "BEGIN", 0, NULL) || !db_run(cli, connection, "SET LOCAL lock_timeout = '2s'", 0, NULL)) {
+      return NULL;
+    }
+    PGresult *result = PQexec(connection, migration->sql);
+    if (!is_lock_failure(result) || tries == LOCK_TRIES) {
+      return result;
+    }
+    if (tries == 1) {
+      fprintf(stderr, "%s waits for a table that is in use\n", migration->name);
+    }
+    PQclear(result);
+    PQclear(PQexec(connection, "ROLLBACK"));
+    cli_sleep_ms(LOCK_PAUSE_MS);
+  }
+}
+
 static bool apply(struct cli *cli, PGconn *connection, const struct embedded_migration *migration) {
   char hex[HEX_SIZE] = "";
   char number[16];
@@ -126,10 +155,10 @@ static bool apply(struct cli *cli, PGconn *connection, const struct embedded_mig
     cli_fail(cli, CLI_FAILED, "cannot compute SHA-256");
     return false;
   }
-  if (!db_run(cli, connection, "BEGIN", 0, NULL)) {
+  PGresult *result = run_statements(cli, connection, migration);
+  if (result == NULL) {
     return false;
   }
-  PGresult *result = PQexec(connection, migration->sql);
   ExecStatusType status = PQresultStatus(result);
   bool done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
   if (!done) {
