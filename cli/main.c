@@ -74,6 +74,12 @@ static const struct command commands[] = {
      "Its journal is closed in the store: records that were acknowledged to devices and are not stored yet count as lost, the\n"
      "worker can store nothing more with that journal, and analysis no longer waits for it. There is no way back.",
      worker_retire},
+    {"owner", "list", "", "List owners and how many devices each has.", NULL, owner_list},
+    {"owner", "export", "NAME [FILE]", "Write everything that is known of an owner's devices.",
+     "One JSON object a line: {\"kind\": …, \"row\": {…}}. The last line is of kind end and says how many came before it; "
+     "without it the\n"
+     "export is not whole. FILE must not be there yet, and only you may read it.",
+     owner_export},
     {"retention", "list", "", "Show how long what is kept.", NULL, retention_list},
     {"retention", "set", "CLASS TIME", "Change how long a class of data is kept.",
      "TIME is 30d, 2w, 13mo or 2y. What is older is deleted within the hour, and older reports are refused from then on.",
@@ -81,6 +87,11 @@ static const struct command commands[] = {
     {"retention", "clear", "CLASS", "Let a model have the time of all others again.", NULL, retention_clear},
     {"migrate", NULL, "", "Bring the database to this version.",
      "Runs the migrations that this program carries, each in a transaction of its own, as role vedette_admin.", migrate},
+    {"doctor", NULL, "", "Look at everything that goes wrong slowly, and say what to do about it.",
+     "Server settings, schema, roles, partitions, retention, compression, dead rows, workers, certificates, clocks, disks. The "
+     "exit\n"
+     "code is 1 where something is bad. What this user may not see is unknown: as root, on the server's machine, all is seen.",
+     doctor},
     {"config", "check", "", "Check the configuration file.", NULL, config_check},
     {"version", NULL, "", "Show the version.", NULL, version},
 };

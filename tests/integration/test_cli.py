@@ -24,8 +24,8 @@ from deploy.local.stack import REGISTRY_COLUMNS, ROOT, Stack, registry_csv
 IMPORT_LIMIT_S = 60
 COMMANDS = ("status", "tail", "deadletter list", "deadletter show", "deadletter replay", "deadletter drop", "ledger", "device list",
             "device show", "device add", "device import", "device export", "firmware list", "firmware add", "firmware import",
-            "alert list", "alert show", "journal inspect", "journal verify", "worker list", "worker retire",
-            "retention list", "retention set", "retention clear", "migrate", "config check", "version")
+            "alert list", "alert show", "journal inspect", "journal verify", "worker list", "worker retire", "owner list", "owner export",
+            "retention list", "retention set", "retention clear", "migrate", "doctor", "config check", "version")
 HEADER = ",".join(REGISTRY_COLUMNS)
 
 
