@@ -51,12 +51,16 @@ class Scale:
     ask_save: bool      # the broker is asked to save instead of waited for
     after_save_s: int   # until it is killed
     minutes: int        # of the soak
+    store_devices: int  # a report of 8 samples a minute each …
+    store_days: int     # … for so many days
 
 
 FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20,
-             backlog_s=120, queued=960_000, ask_save=False, after_save_s=10, minutes=60)
+             backlog_s=120, queued=960_000, ask_save=False, after_save_s=10, minutes=60,
+             store_devices=200, store_days=30)
 QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4,
-              backlog_s=10, queued=50_000, ask_save=True, after_save_s=2, minutes=2)
+              backlog_s=10, queued=50_000, ask_save=True, after_save_s=2, minutes=2,
+              store_devices=10, store_days=4)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import backlog, broker, connections, firehose, instructions, peers, persistence, soak
+from . import backlog, broker, connections, firehose, instructions, peers, persistence, soak, store
 from .lab import DEVICES, Lab
 from .results import Results, Row
 
@@ -47,11 +47,12 @@ PARTS: dict[str, Part] = {
     "backlog-broker": backlog.ingest_away,
     "persistence": lambda lab, _: persistence.persistence(lab),
     "soak": lambda lab, _: soak.soak(lab),
+    "store": lambda lab, _: store.store(lab),
     "callgrind": lambda lab, _: instructions.callgrind(lab),
     "callgrind64": lambda lab, _: instructions.callgrind(lab, 64),
 }
 # The same every time, or long.
-ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "callgrind", "callgrind64"}
+ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "store", "callgrind", "callgrind64"}
 IF_NAMED = {"soak"}  # longer than all others
 NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "ingest": "paho", "ingest64": "paho64",
          "repeats": "ingest", "repeats-dup": "ingest", "repeats-all": "ingest",
@@ -69,7 +70,7 @@ def _ratio(value: float | None, to: str) -> str:
 def rows(results: Results) -> list[Row]:
     """The table."""
     makers = (_paho, _ingest, _repeats, _copy, _peers, _null, _offered_rows, connections.connection_rows, backlog.backlog_rows,
-              persistence.persistence_rows, soak.soak_rows, _instructions)
+              persistence.persistence_rows, soak.soak_rows, store.store_rows, _instructions)
     return [row for maker in makers for row in maker(results)]
 
 
