@@ -74,12 +74,12 @@ static uint64_t take(struct reader *reader, unsigned width) {
     return 0;
   }
   uint64_t value = 0;
-  while (width > 0) {
-    unsigned used = (unsigned)(reader->at & 7), part = 8 - used < width ? 8 - used : width;
-    uint8_t byte = reader->data[reader->at / 8];
-    value = (value << part) | (((uint64_t)byte >> (8 - used - part)) & (UINT64_MAX >> (64 - part)));
+  for (unsigned left = width; left > 0;) {
+    unsigned room = 8 - (unsigned)(reader->at & 7), part = room < left ? room : left;
+    uint8_t top = (uint8_t)((unsigned)reader->data[reader->at / 8] << (8 - room)); // what is not read yet, at the top
+    value = (value << part) | ((unsigned)top >> (8 - part));
     reader->at += part;
-    width -= part;
+    left -= part;
   }
   return value;
 }
