@@ -57,7 +57,7 @@ class Scale:
 
 FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20,
              backlog_s=120, queued=960_000, ask_save=False, after_save_s=10, minutes=60,
-             store_devices=200, store_days=30)
+             store_devices=100, store_days=30)
 QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4,
               backlog_s=10, queued=50_000, ask_save=True, after_save_s=2, minutes=2,
               store_devices=10, store_days=4)
@@ -121,11 +121,11 @@ class Lab:
     # --- the database
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of a statement, as superuser."""
+        """Rows of a statement, as superuser; values in order, or one dictionary."""
         session = self.stack.postgres.connect("postgres")
         try:
             with session.cursor() as cursor:
-                cursor.execute(statement, values)
+                cursor.execute(statement, values[0] if values and isinstance(values[0], dict) else values)
                 return list(cursor.fetchall()) if cursor.description else []
         finally:
             session.close()

@@ -27,10 +27,10 @@ LONGEST_S = 3600.0
 VALUES = """ARRAY[
   floor(2000 + 500 * sin(n / 229.0 + d) + 20 * random()) / 100, floor(5500 + 800 * cos(n / 229.0 + d) + 40 * random()) / 100,
   floor(101300 + 300 * sin(n / 5000.0) + 10 * random()) / 100, floor(230000 + 4000 * random()) / 1000, n * 17 + floor(5 * random()),
-  CASE WHEN n % 300 < 20 THEN 1 ELSE 0 END, floor(100 * random()), floor(1e6 * random()) / 1e5]::float8[]"""
+  CASE WHEN n %% 300 < 20 THEN 1 ELSE 0 END, floor(100 * random()), floor(1e6 * random()) / 1e5]::float8[]"""
 FILL = f"""INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks, values)
 SELECT t.at, t.at + (random() * 200 + 20) * interval '1 millisecond', 1, n, (1::bigint << 40) + n,
-       ('x' || substr(md5(n::text || d), 1, 16))::bit(64)::bigint, d, d, 150 + n % 3, 1, 0, {VALUES}
+       ('x' || substr(md5(n::text || d), 1, 16))::bit(64)::bigint, d, d, 150 + n %% 3, 1, 0, {VALUES}
 FROM generate_series(1, 1440) AS m
 CROSS JOIN LATERAL (SELECT (%(day)s * 1440 + m)::bigint AS n) x
 CROSS JOIN generate_series(1, %(devices)s) AS d
@@ -85,7 +85,7 @@ def _fill(lab: Lab, first: dt.datetime) -> float:
     seconds = 0.0
     for day in range(lab.scale.store_days):
         begun = time.monotonic()
-        lab.sql(FILL.replace("%(day)s", str(day)).replace("%(devices)s", str(lab.scale.store_devices)).replace("%(first)s", f"'{first.isoformat()}'"))
+        lab.sql(FILL, {"day": day, "devices": lab.scale.store_devices, "first": first})
         seconds += time.monotonic() - begun
         lab.sql(PEER_FILL, first + dt.timedelta(days=day), first + dt.timedelta(days=day + 1))
     lab.sql("INSERT INTO store.latest SELECT DISTINCT ON (device, set) device, set, time, values, texts FROM store.report"
