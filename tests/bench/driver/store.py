@@ -66,7 +66,8 @@ def store(lab: Lab) -> dict[str, float]:
 
 
 def _registry(lab: Lab, devices: int, days: int) -> None:
-    lab.sql(f"""SELECT store.make_partition('report', 'day', now() - n * interval '1 day') FROM generate_series(0, {days + 1}) n""")
+    lab.sql(f"""SET ROLE vedette_admin;  -- whose the partitions have to be
+                SELECT store.make_partition('report', 'day', now() - n * interval '1 day') FROM generate_series(0, {days + 1}) n""")
     lab.sql("INSERT INTO store.model (name) VALUES ('bench') ON CONFLICT DO NOTHING")
     lab.sql("TRUNCATE store.report, store.packed, store.hour, store.latest, store.stale, store.metric_set")
     lab.sql("DELETE FROM store.device")
