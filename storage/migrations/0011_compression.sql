@@ -188,9 +188,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
        ORDER BY x.number LIMIT 1) b))
 $$;
 
--- Begins, or goes on with, the oldest day that is over since `after` and not packed, or has late reports enough to pack again. No row: there
+-- Begins, or goes on with, the oldest day that is over since `after` and not packed, or has late reports enough to pack again; NULL: there
 -- is none. The partition for it is made, and from now on a trigger looks into it for repeats.
-CREATE FUNCTION store.next_packing(after interval, late integer, OUT day date, OUT begun boolean)
+CREATE FUNCTION store.next_packing(after interval, late integer, OUT day date)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
 DECLARE
   part record;
@@ -209,8 +209,7 @@ BEGIN
     EXECUTE format('SELECT count(*) FROM (SELECT FROM store.%I LIMIT %s) r', part.relname, enough) INTO rows;
     CONTINUE WHEN rows < enough;
     CONTINUE WHEN EXISTS (SELECT FROM store.batch b WHERE b.committed_at >= store.settled_before() AND b.days @> ARRAY[next_packing.day]);
-    begun := known.day IS NULL;
-    IF begun THEN
+    IF known.day IS NULL THEN
       PERFORM store.make_packed(day);
       INSERT INTO store.packing (day, expected, bytes_before)
       VALUES (next_packing.day, greatest(part.reltuples, 0)::bigint, pg_total_relation_size(part.oid));
