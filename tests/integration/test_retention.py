@@ -73,6 +73,22 @@ def test_a_model_has_its_own_time(stack: Installation) -> None:
     assert "adds up" in stack.stack.vedette("ledger", "--check", "--since", "1h")
 
 
+def test_the_books_know_of_a_dropped_day(stack: Installation) -> None:
+    """A report of the past, received a moment ago, goes with its day, and the ledger still adds up."""
+    stack.register("d")
+    stack.stack.start_ingest()
+    send_old(stack, "d", 1, 25)
+    send_old(stack, "d", 2, 1)
+    stack.wait_for("SELECT count(*)::int FROM vedette.report", expect=2)
+    stack.query("SELECT store.housekeep()", role=KEEPER)
+    stack.stack.vedette("retention", "set", "report", "20d", "--yes")
+    assert dict(stack.query("SELECT what, dropped FROM store.housekeep()", role=KEEPER))["report"] == 1
+    assert stack.query("SELECT sequence FROM vedette.report") == [(2,)]
+    assert "adds up" in stack.stack.vedette("ledger", "--check", "--since", "1h")
+    stack.query("UPDATE store.minute SET gone = 0 RETURNING 1", role=ADMIN)
+    assert call(stack, "ledger", "--check", "--since", "1h")[0] == 1
+
+
 def test_a_longer_time_of_a_model_keeps_the_days(stack: Installation) -> None:
     """Partitions live as long as the longest; other models' rows in them go by age."""
     stack.register("long-1", model="long")
