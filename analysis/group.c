@@ -63,6 +63,13 @@ static struct noted *append(struct group *group) {
   return &group->noted[group->noted_count++];
 }
 
+void group_expect(struct group *group, int64_t key, int32_t rows) {
+  size_t batch = find_batch(group, key);
+  if (batch < group->count) {
+    group->batches[batch].rows = rows;
+  }
+}
+
 void group_note(struct group *group, const struct feed_row *row) {
   size_t batch = find_batch(group, row->batch);
   if (batch == group->count) {

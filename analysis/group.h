@@ -32,6 +32,8 @@ bool group_add(struct group *group, const struct feed_batch *batch);
 bool group_has_rows(const struct group *group);
 struct list *group_keys(const struct group *group); // batch keys, for feed_rows; NULL out of memory
 
+// How many rows of store.report a batch has, when its rows are read.
+void group_expect(struct group *group, int64_t key, int32_t rows);
 void group_note(struct group *group, const struct feed_row *row);
 // Sorts what was noted: batch by batch, by receipt. False when memory ran out.
 bool group_sort(struct group *group);

@@ -125,6 +125,11 @@ static void take_row(const struct feed_row *row, void *arg) {
   group_note(&worker->group, row);
 }
 
+static void take_count(int64_t batch, int32_t rows, void *arg) {
+  struct worker *worker = arg;
+  group_expect(&worker->group, batch, rows);
+}
+
 // --- analysing
 
 // Event time is where the slowest live worker stands; we see since the last of them began to.
@@ -463,7 +468,7 @@ struct worker *worker_new(struct loop *loop, const struct config *config) {
   worker->start = (struct feed_start){
       .feed = take_clock, .state = take_state, .connectivity = take_connectivity, .live_alert = take_alert, .arg = worker};
   worker->batches = (struct feed_batches){.batch = take_batch, .arg = worker};
-  worker->rows = (struct feed_rows){.row = take_row, .arg = worker};
+  worker->rows = (struct feed_rows){.row = take_row, .count = take_count, .arg = worker};
   worker->timer = evtimer_new(loop_base(loop), on_timer, worker);
   struct link_events events = {.up = on_up, .down = on_down, .arg = worker};
   worker->link = link_new(loop, conninfo, "vedette-analysis", &events);

@@ -8,6 +8,13 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 
+#define ERASE_HELP                                                                                                               \
+  "Reports, raw and compressed, rollups, events, alerts, dead letters, what detectors learned; the workers empty their "         \
+  "journals\n"                                                                                                                   \
+  "and clear what the broker retains. What the devices send later, or a worker brings late, is refused without a trace. A "      \
+  "receipt\n"                                                                                                                    \
+  "with counts stays, which does not say of whom. Backups are yours to age."
+
 static const struct command commands[] = {
     {"status", NULL, "", "Show how the installation is doing: workers, devices, reports, dead letters, alerts, gaps.", NULL,
      status},
@@ -29,6 +36,7 @@ static const struct command commands[] = {
      "goes in, all at once; the exit code is then 1.",
      device_import},
     {"device", "export", "[FILE]", "Write all devices as CSV, in the form that import reads.", NULL, device_export},
+    {"device", "erase", "CREDENTIAL", "Erase a device and everything that is known of it, for good.", ERASE_HELP, device_erase},
     {"firmware", "list", "", "List the known firmware images.", NULL, firmware_list},
     {"firmware", "add", "MODEL VERSION SHA256", "Make a firmware image known.",
      "SHA256 is the SHA-256 of the image, 64 hexadecimal digits. A model is judged once it has at least one known image.",
@@ -80,6 +88,10 @@ static const struct command commands[] = {
      "without it the\n"
      "export is not whole. FILE must not be there yet, and only you may read it.",
      owner_export},
+    {"owner", "erase", "NAME", "Erase an owner, their devices, and everything that is known of these, for good.", ERASE_HELP,
+     owner_erase},
+    {"erasure", "list", "", "List what was erased, newest first: counts, and who still has to do their part.", NULL,
+     erasure_list},
     {"retention", "list", "", "Show how long what is kept.", NULL, retention_list},
     {"retention", "set", "CLASS TIME", "Change how long a class of data is kept.",
      "TIME is 30d, 2w, 13mo or 2y. What is older is deleted within the hour, and older reports are refused from then on.",

@@ -56,6 +56,7 @@ void batch_reset(struct batch *batch, uint64_t first) {
   batch->count = 0;
   batch->minute_count = 0;
   batch->letter_bytes = 0;
+  batch->buries = false;
   batch->rows = NULL;
   batch->row_count = 0;
   batch->first = batch->next = first;
@@ -70,6 +71,40 @@ void message_reject(struct message *message, Vedette__V1__Reason reason, const c
   message->verdict = (struct verdict){reason, detail};
 }
 
+// Of an erased device nothing comes back: neither its name nor its message is kept. True if the name is one's.
+static bool bury(struct batch *batch, struct message *message, const char *name, size_t length) {
+  if (!tombstones_has(batch->tombstones, name, length)) {
+    return false;
+  }
+  message->buried = batch->buries = true;
+  message->letter = LETTER_DROPPED;
+  return true;
+}
+
+// Whether the report says that it comes from, or is about, somebody it must not.
+static void check_identity(struct batch *batch, struct directory *directory, struct message *message) {
+  const Vedette__V1__Report *report = message->report;
+  const size_t length = strlen(report->credential);
+  if (length > 0 && (length != message->credential_length || memcmp(report->credential, message->credential, length) != 0)) {
+    bool buried = bury(batch, message, report->credential, length);
+    message_reject(
+        message, VEDETTE__V1__REASON__REASON_IDENTITY,
+        region_printf(batch->region, "the payload claims to be from %s", buried ? "an erased device" : report->credential));
+    return;
+  }
+  if (report->child[0] != '\0') {
+    struct device *child = directory_find(directory, report->child, strlen(report->child));
+    if (child == NULL || child->gateway != message->publisher->id || !child->active) {
+      bool buried = child == NULL && bury(batch, message, report->child, strlen(report->child));
+      message_reject(
+          message, VEDETTE__V1__REASON__REASON_IDENTITY,
+          region_printf(batch->region, "%s is not a child of this device", buried ? "an erased device" : report->child));
+      return;
+    }
+    message->device = child;
+  }
+}
+
 // The registry's part of the checks: who speaks, for whom, and may they.
 static void admit(struct batch *batch, struct directory *directory, struct message *message) {
   const char *credential = message->credential;
@@ -82,32 +117,32 @@ static void admit(struct batch *batch, struct directory *directory, struct messa
   message->device = message->publisher;
   message->letters = message->publisher != NULL ? &message->publisher->letters : directory_strangers(directory);
   if (message->publisher == NULL) {
+    bool buried = bury(batch, message, credential, length);
     message_reject(message, VEDETTE__V1__REASON__REASON_UNKNOWN_DEVICE,
-                   region_printf(batch->region, "%.*s is not registered", (int)length, credential));
+                   buried ? "the device was erased"
+                          : region_printf(batch->region, "%.*s is not registered", (int)length, credential));
     return;
   }
   if (!message->publisher->active) {
     message_reject(message, VEDETTE__V1__REASON__REASON_RETIRED_DEVICE, "the device is not active in the registry");
     return;
   }
-  const Vedette__V1__Report *report = message->report;
-  if (report == NULL || message->outcome == OUTCOME_REJECTED) {
-    return;
+  if (message->report != NULL && message->outcome != OUTCOME_REJECTED) {
+    check_identity(batch, directory, message);
   }
-  if (report->credential[0] != '\0' &&
-      (strlen(report->credential) != length || memcmp(report->credential, credential, length) != 0)) {
-    message_reject(message, VEDETTE__V1__REASON__REASON_IDENTITY,
-                   region_printf(batch->region, "the payload claims to be from %s", report->credential));
-    return;
-  }
-  if (report->child[0] != '\0') {
-    struct device *child = directory_find(directory, report->child, strlen(report->child));
-    if (child == NULL || child->gateway != message->publisher->id || !child->active) {
-      message_reject(message, VEDETTE__V1__REASON__REASON_IDENTITY,
-                     region_printf(batch->region, "%s is not a child of this device", report->child));
-      return;
-    }
-    message->device = child;
+}
+
+// What was known of the credential before was erased.
+static void check_erasure(struct batch *batch, struct message *message) {
+  const struct device *device = message->device;
+  int64_t time = message->report != NULL         ? message->report->time
+                 : message->connectivity != NULL ? message->connectivity->time
+                                                 : 0;
+  bool told = !(time_marks(time, message->record.received, false) & MARK_NO_CLOCK) && time < device->not_before;
+  if (told || message->record.received < device->not_before) {
+    batch->buries = true;
+    message_reject(message, VEDETTE__V1__REASON__REASON_TIME, "of before the erasure of what was known of this credential");
+    message->letter = LETTER_DROPPED;
   }
 }
 
@@ -224,10 +259,17 @@ static void suspect(struct message *message) {
 // What becomes of a decoded message, as the directory stands now.
 static void judge(struct batch *batch, struct directory *directory, struct message *message) {
   message->outcome = OUTCOME_STORED;
+  if (message->buried) { // as it seemed when the registry was not read again yet
+    message->buried = false;
+    message->letter = LETTER_OPEN;
+  }
   if (message->decoded.reason != 0) {
     message_reject(message, message->decoded.reason, message->decoded.detail);
   }
   admit(batch, directory, message);
+  if (message->outcome == OUTCOME_STORED && message->device->not_before != 0) {
+    check_erasure(batch, message);
+  }
   if (message->outcome == OUTCOME_STORED && message->report != NULL) {
     check_times(batch, message);
   }

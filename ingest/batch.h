@@ -13,6 +13,7 @@
 #include "ingest/decode.h"
 #include "ingest/directory.h"
 #include "ingest/segment.h"
+#include "ingest/tombstones.h"
 #include "storage/copy.h"
 
 enum outcome { OUTCOME_STORED, OUTCOME_DUPLICATE, OUTCOME_REJECTED, OUTCOME_SHED };
@@ -36,6 +37,7 @@ struct message {
   int64_t digest;
   enum letter letter;           // of a rejected one
   struct letters_kept *letters; // where its dead letter counts
+  bool buried;                  // names an erased device: leaves no letter and gets no notice
   bool repeat;                  // looks like one: redelivered, or not above the publisher's highest sequence
 };
 
@@ -76,6 +78,8 @@ struct batch {
   struct minute minutes[MINUTES_MOST];
   size_t minute_count;
   struct allowance device, gateway; // how much each may send
+  struct tombstones *tombstones;    // of erased devices; NULL: there are none
+  bool buries;                      // a message names an erased device
   uint64_t letter_bytes;            // payload of rejected messages
   struct copy reports, traffic, events, firmware, connectivity, letters;
 };

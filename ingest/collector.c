@@ -42,6 +42,12 @@ void collector_free(struct collector *collector) {
   }
 }
 
+void collector_bury(struct collector *collector, struct tombstones *tombstones) {
+  for (size_t i = 0; i < 2; i++) {
+    collector->batches[i].tombstones = tombstones;
+  }
+}
+
 void collector_allow(struct collector *collector, struct allowance device, struct allowance gateway) {
   for (size_t i = 0; i < 2; i++) {
     collector->batches[i].device = device;

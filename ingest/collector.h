@@ -10,7 +10,8 @@ struct collector;
 
 // Batches of at most `most` records. `decoder` is asked after vedette/v1's. NULL when out of memory.
 struct collector *collector_new(struct journal *journal, struct directory *directory, size_t most, struct decoder *decoder);
-void collector_free(struct collector *collector); // accepts NULL
+void collector_free(struct collector *collector);                                // accepts NULL
+void collector_bury(struct collector *collector, struct tombstones *tombstones); // who was erased
 void collector_allow(struct collector *collector, struct allowance device, struct allowance gateway);
 
 struct batch *collector_batch(struct collector *collector); // the batch in work; another one after collector_committed

@@ -38,7 +38,8 @@ static void clocks_free(struct clocks *clocks) {
 static struct script *make_script(const struct commit *commit, const struct batch *batch, const struct summary *summary,
                                   const struct sequence_lists *sequences, const struct clocks *clocks) {
   struct batch_counts counts = batch_count(batch);
-  struct intake_batch row = {.feed = commit->at->feed,
+  struct intake_batch row = {.erasure = commit->erasure,
+                             .feed = commit->at->feed,
                              .number = commit->at->number,
                              .first_record = batch->first,
                              .next_record = batch->next,

@@ -7,6 +7,7 @@
 #include "storage/intake.h"
 
 struct commit {
+  int64_t erasure; // the newest that the directory knows
   const struct intake_position *at;
   uint64_t journaled;                // records that the journal holds
   int64_t received_to, seeing_since; // Unix microseconds

@@ -124,6 +124,7 @@ struct device *directory_put(struct directory *directory, const struct intake_de
   device->model = find_model(directory, registered->model);
   device->gateway = registered->gateway;
   device->active = registered->active;
+  device->not_before = registered->not_before;
   if (device->model == NULL || !set_credential(directory, device, registered->credential)) {
     return NULL;
   }

@@ -43,8 +43,9 @@ struct letters_kept {
 
 struct device {
   int32_t id;
-  int32_t gateway; // who may speak for it; 0: nobody
-  bool active;     // its messages are taken
+  int32_t gateway;    // who may speak for it; 0: nobody
+  bool active;        // its messages are taken
+  int64_t not_before; // … but for those of before this; Unix microseconds
   char *credential;
   struct model *model;
   struct metric_set *sets;

@@ -300,6 +300,26 @@ uint64_t journal_damaged(struct journal *journal) {
   return behind;
 }
 
+bool journal_turn(struct journal *journal, uint64_t *below) {
+  pthread_mutex_lock(&journal->mutex);
+  bool fresh = journal->end == SEGMENT_HEADER || (journal->spare != NULL && leave_segment(journal));
+  *below = journal->newest->first;
+  pthread_mutex_unlock(&journal->mutex);
+  return fresh;
+}
+
+bool journal_forget(struct journal *journal, uint64_t below) {
+  pthread_mutex_lock(&journal->mutex);
+  if (journal->at->next != NULL && journal->at->next->first == journal->number) {
+    journal->at = journal->at->next;
+    journal->offset = SEGMENT_HEADER;
+  }
+  while (journal->oldest->first < below && journal_give_up_oldest(journal)) {}
+  bool forgotten = journal->oldest->first >= below && journal->gone == NULL;
+  pthread_mutex_unlock(&journal->mutex);
+  return forgotten;
+}
+
 void journal_release(struct journal *journal, uint64_t number) {
   uint64_t kept = 0;
   pthread_mutex_lock(&journal->mutex);

@@ -50,6 +50,11 @@ uint64_t journal_damaged(struct journal *journal);
 
 // All records below `number` are stored: older segments may go, but for keep_mib of them.
 void journal_release(struct journal *journal, uint64_t number);
+// Begins a new segment, so that what was appended until now can be removed by itself: records below *below. False: not now.
+_Bool journal_turn(struct journal *journal, uint64_t *below);
+// Removes segments of records below `below` that are stored, whatever keep_mib says. True when there are none left.
+_Bool journal_forget(struct journal *journal, uint64_t below);
+
 uint64_t journal_pending_bytes(struct journal *journal); // of records that are not released, roughly
 // From the receipt of a record to its being on the disk: the oldest record of each group that was synced.
 void journal_sync_times(struct journal *journal, struct histogram *times);

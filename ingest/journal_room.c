@@ -45,11 +45,13 @@ void journal_make_spare(struct journal *journal) {
 
 void journal_remove_gone(struct journal *journal) {
   struct segment *gone = journal->gone;
-  journal->gone = gone->next;
   pthread_mutex_unlock(&journal->mutex);
   if (unlink(gone->path) != 0) {
     log_warn("a stored journal segment cannot be removed", "file=%s errno=%d", gone->path, errno);
   }
+  pthread_mutex_lock(&journal->mutex);
+  journal->gone = gone->next; // only now: journal_forget waits for the file to be gone
+  pthread_mutex_unlock(&journal->mutex);
   segment_close(gone);
   pthread_mutex_lock(&journal->mutex);
 }

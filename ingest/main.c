@@ -19,6 +19,7 @@ struct ingest {
   struct loop *loop;
   struct loop_bell *changed; // rung by the journal's sync thread
   struct journal *journal;
+  struct tombstones *tombstones;
   struct session *session;
   struct writer *writer;
   struct http *http;
@@ -51,6 +52,16 @@ static void on_reload(void *arg) {
 static bool send_notice(const char *topic, const void *payload, size_t size, void *arg) {
   const struct ingest *ingest = arg;
   return session_notify(ingest->session, topic, payload, size);
+}
+
+static bool clear_retained(const char *topic, void *arg) {
+  const struct ingest *ingest = arg;
+  return session_clear(ingest->session, topic);
+}
+
+static int clearing(void *arg) {
+  const struct ingest *ingest = arg;
+  return session_clearing(ingest->session);
 }
 
 static void ring(void *arg) {
@@ -144,6 +155,8 @@ static void write_metrics(struct evbuffer *out, void *arg) {
   struct histogram synced;
   http_metric(out, "vedette_ingest_received_total", "counter", "Messages journaled.", "",
               (double)session_received(ingest->session));
+  http_metric(out, "vedette_ingest_turned_away_total", "counter", "Messages of erased devices, let go before the journal.", "",
+              (double)session_turned_away(ingest->session));
   http_metric(out, "vedette_ingest_reports_total", "counter", "Reports stored.", "", (double)stats.reports);
   http_metric(out, "vedette_ingest_connectivity_total", "counter", "Connectivity messages stored.", "",
               (double)stats.connectivity);
@@ -184,7 +197,11 @@ static bool is_ready(char *why, size_t size, void *arg) {
 
 static bool start(struct ingest *ingest) {
   struct config_ingest *config = &ingest->config->ingest;
-  struct writer_events events = {.seeing_since = seeing_since, .notice = send_notice, .drained = on_drained, .arg = ingest};
+  struct writer_events events = {.seeing_since = seeing_since,
+                                 .notice = send_notice,
+                                 .drained = on_drained,
+                                 .broker = {.clear = clear_retained, .clearing = clearing, .arg = ingest},
+                                 .arg = ingest};
   struct http_source source = {.metrics = write_metrics, .ready = is_ready, .arg = ingest};
   struct timeval tick = loop_ms(WATCH_MS);
   ingest->loop = loop_new(on_stop, on_reload, ingest);
@@ -195,8 +212,12 @@ static bool start(struct ingest *ingest) {
   if (ingest->journal == NULL) {
     return false;
   }
-  ingest->writer = writer_new(ingest->loop, ingest->config, ingest->mappings, ingest->journal, &events);
-  ingest->session = session_new(ingest->loop, ingest->config, ingest->mappings, ingest->journal);
+  ingest->tombstones = tombstones_new();
+  if (ingest->tombstones == NULL) {
+    return false;
+  }
+  ingest->writer = writer_new(ingest->loop, ingest->config, ingest->mappings, ingest->journal, ingest->tombstones, &events);
+  ingest->session = session_new(ingest->loop, ingest->config, ingest->mappings, ingest->journal, ingest->tombstones);
   if (ingest->writer == NULL || ingest->session == NULL) {
     return false;
   }
@@ -214,6 +235,7 @@ static void stop(struct ingest *ingest) {
   session_free(ingest->session);
   writer_free(ingest->writer);
   journal_close(ingest->journal);
+  tombstones_free(ingest->tombstones);
   loop_bell_free(ingest->changed);
   loop_free(ingest->loop);
   mappings_free(ingest->mappings);

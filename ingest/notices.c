@@ -137,7 +137,7 @@ void notices_committed(struct notices *notices, const struct batch *batch, struc
   for (size_t i = 0; i < batch->count; i++) {
     const struct message *message = &batch->messages[i];
     bool left_out = message->outcome == OUTCOME_REJECTED || message->outcome == OUTCOME_SHED;
-    if (left_out && !(message->record.flags & RECORD_REPLAY)) {
+    if (left_out && !message->buried && !(message->record.flags & RECORD_REPLAY)) {
       tell_refused(notices, message);
     }
   }

@@ -44,15 +44,39 @@ struct session {
   uint32_t backoff_ms;
   _Atomic int state;     // set by Paho's thread
   _Atomic int64_t since; // subscribed since; 0: not
-  _Atomic uint64_t received;
+  struct tombstones *tombstones;
+  _Atomic uint64_t received, turned_away;
   _Atomic int notices; // with Paho, not written yet
+  _Atomic int clears;  // likewise, of retained messages; not acknowledged
+  atomic_bool clear_failed;
 };
 
 // --- on Paho's threads
 
+// An empty message is how a retained one is cleared at the broker: it says nothing.
+static bool says_nothing(const char *topic, size_t length, const MQTTAsync_message *message) {
+  static const char end[] = "/connectivity";
+  const size_t size = sizeof end - 1;
+  return message->payloadlen == 0 && length > size && memcmp(topic + length - size, end, size) == 0;
+}
+
+static bool is_erased(struct session *session, const char *topic, size_t length) {
+  const char *credential;
+  size_t size;
+  return topic_parse(topic, length, &credential, &size) != TOPIC_OTHER && tombstones_has(session->tombstones, credential, size);
+}
+
 static int on_message(void *context, char *topic, int topic_length, MQTTAsync_message *message) {
   struct session *session = context;
   size_t length = topic_length > 0 ? (size_t)topic_length : strlen(topic);
+  bool nothing = says_nothing(topic, length, message);
+  bool erased = !nothing && is_erased(session, topic, length);
+  if (nothing || erased) {
+    atomic_fetch_add(&session->turned_away, erased);
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1;
+  }
   uint8_t flags = (uint8_t)((message->dup ? RECORD_DUP : 0) | (message->retained ? RECORD_RETAINED : 0));
   if (!journal_append(session->journal, topic, length, message->payload, (size_t)message->payloadlen, flags)) {
     // Returning would acknowledge what is nowhere.
@@ -164,6 +188,9 @@ static void on_connected(void *context, MQTTAsync_successData5 *response) {
   struct session *session = context;
   atomic_store(&session->state, UP);
   atomic_store(&session->notices, 0); // of those that went down with the connection nothing may be heard
+  if (atomic_exchange(&session->clears, 0) > 0) {
+    atomic_store(&session->clear_failed, true);
+  }
   log_info("broker connected", "session_present=%d", response->alt.connect.sessionPresent);
   subscribe(session);
 }
@@ -193,6 +220,20 @@ static void on_noticed(void *context, MQTTAsync_successData5 *response) {
 static void on_notice_failed(void *context, MQTTAsync_failureData5 *response) {
   (void)response;
   on_noticed(context, NULL);
+}
+
+static void on_cleared(void *context, MQTTAsync_successData5 *response) {
+  struct session *session = context;
+  (void)response;
+  atomic_fetch_sub(&session->clears, 1);
+}
+
+static void on_clear_failed(void *context, MQTTAsync_failureData5 *response) {
+  struct session *session = context;
+  log_warn("the broker does not clear a retained message of an erased device; trying again", "reason=%d",
+           response ? (int)response->reasonCode : 0);
+  atomic_store(&session->clear_failed, true);
+  on_cleared(context, NULL);
 }
 
 static void on_disconnect_failed(void *context, MQTTAsync_failureData5 *response) {
@@ -316,7 +357,7 @@ static bool make_topics(struct session *session, const char *share, const struct
 }
 
 struct session *session_new(struct loop *loop, const struct config *config, const struct mappings *mappings,
-                            struct journal *journal) {
+                            struct journal *journal, struct tombstones *tombstones) {
   struct session *session = calloc(1, sizeof *session);
   if (session == NULL) {
     return NULL;
@@ -324,6 +365,7 @@ struct session *session_new(struct loop *loop, const struct config *config, cons
   struct timeval tick = loop_ms(TICK_MS);
   session->loop = loop;
   session->journal = journal;
+  session->tombstones = tombstones;
   session->broker = &config->broker;
   session->backoff_ms = TICK_MS;
   unsetenv("MQTT_C_CLIENT_TRACE"); // it would print payloads
@@ -407,6 +449,26 @@ bool session_notify(struct session *session, const char *topic, const void *payl
   return true;
 }
 
+bool session_clear(struct session *session, const char *topic) {
+  MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+  if (atomic_load(&session->since) == 0 || session->stopping) {
+    return false;
+  }
+  response.onSuccess5 = on_cleared;
+  response.onFailure5 = on_clear_failed;
+  response.context = session;
+  atomic_fetch_add(&session->clears, 1);
+  if (MQTTAsync_send(session->client, topic, 0, "", 1, 1, &response) != MQTTASYNC_SUCCESS) {
+    atomic_fetch_sub(&session->clears, 1);
+    return false;
+  }
+  return true;
+}
+
+int session_clearing(struct session *session) {
+  return atomic_exchange(&session->clear_failed, false) ? -1 : atomic_load(&session->clears);
+}
+
 bool session_paused(const struct session *session) {
   return session->paused;
 }
@@ -417,4 +479,8 @@ int64_t session_since(const struct session *session) {
 
 uint64_t session_received(const struct session *session) {
   return atomic_load(&session->received);
+}
+
+uint64_t session_turned_away(const struct session *session) {
+  return atomic_load(&session->turned_away);
 }

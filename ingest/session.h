@@ -10,6 +10,7 @@
 #include "common/loop.h"
 #include "ingest/journal.h"
 #include "ingest/mapping.h"
+#include "ingest/tombstones.h"
 
 #include <stdbool.h>
 
@@ -17,8 +18,9 @@ struct session;
 
 // Connects when the loop runs, unless paused before, and reconnects with back-off until session_stop. Subscribes to the topics of
 // vedette/v1 and of the mappings. NULL on failure, logged.
+// What comes from erased devices is acknowledged and let go, before the journal.
 struct session *session_new(struct loop *loop, const struct config *config, const struct mappings *mappings,
-                            struct journal *journal);
+                            struct journal *journal, struct tombstones *tombstones);
 void session_free(struct session *session); // after session_stop; accepts NULL
 
 void session_pause(struct session *session);  // leaves the broker, the session is kept there
@@ -32,9 +34,15 @@ void session_stop(struct session *session, loop_cb done, void *arg);
 // Publishes a notice with QoS 0. False: not now, we are not subscribed or too many wait to be sent.
 bool session_notify(struct session *session, const char *topic, const void *payload, size_t size);
 
+// Makes the broker forget the message that it retains for a topic. False: not now. How many were not acknowledged yet is
+// session_clearing; −1 once after one failed, or the connection went down.
+bool session_clear(struct session *session, const char *topic);
+int session_clearing(struct session *session);
+
 bool session_paused(const struct session *session);
 // Since when we have been subscribed without a break, Unix microseconds; 0: we are not.
 int64_t session_since(const struct session *session);
-uint64_t session_received(const struct session *session); // messages appended
+uint64_t session_received(const struct session *session);    // messages appended
+uint64_t session_turned_away(const struct session *session); // of erased devices
 
 #endif

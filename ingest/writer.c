@@ -30,7 +30,21 @@ enum {
   PROBES_MOST = 20, // a batch that meets a repeat again and again points to something else
 };
 
-enum phase { CLOSED, OPENING, LOST_RECORDS, IDLE, REFRESHING, REPLAYING, METRICS, DECLARE, SETS, PROBE, COMMIT, WAITING };
+enum phase {
+  CLOSED,
+  OPENING,
+  LOST_RECORDS,
+  IDLE,
+  REFRESHING,
+  REPLAYING,
+  ERASING,
+  METRICS,
+  DECLARE,
+  SETS,
+  PROBE,
+  COMMIT,
+  WAITING
+};
 
 struct writer {
   struct loop *loop;
@@ -51,8 +65,11 @@ struct writer {
   bool noting; // they go with the batch that is being committed
   struct notices *notices;
   struct replay *replay;
-  bool probe_all; // the store met a repeat: ask it about every row
-  bool closed;    // the batch takes no more records: it waits for the registry
+  struct erasing *erasing;
+  struct tombstones *tombstones;
+  int64_t erasure; // the newest that the directory knows
+  bool probe_all;  // the store met a repeat: ask it about every row
+  bool closed;     // the batch takes no more records: it waits for the registry
   bool draining;
   unsigned probes;
   unsigned refused;                   // times that the store refused the message that stands alone
@@ -92,6 +109,9 @@ static void take_device(const struct intake_device *device, void *arg) {
   if (directory_put(writer->directory, device) == NULL) {
     log_error("out of memory for the registry", "device=%" PRId32, device->id);
   }
+  if (device->not_before != 0) {
+    tombstones_remove(writer->tombstones, device->credential);
+  }
 }
 
 static void take_kept(int32_t id, int64_t letters, int64_t bytes, void *arg) {
@@ -102,6 +122,24 @@ static void take_kept(int32_t id, int64_t letters, int64_t bytes, void *arg) {
     *kept = (struct letters_kept){
         .day = clock_wall_us() / INT64_C(86400000000), .count = (uint32_t)letters, .bytes = (uint64_t)bytes};
   }
+}
+
+static void take_salt(const uint8_t *salt, void *arg) {
+  const struct writer *writer = arg;
+  tombstones_salt(writer->tombstones, salt);
+}
+
+static void take_tombstone(const uint8_t *digest, void *arg) {
+  const struct writer *writer = arg;
+  if (!tombstones_add(writer->tombstones, digest)) {
+    log_error("out of memory for what was erased; leaving, rather than let it back in", "");
+    _exit(1);
+  }
+}
+
+static void take_retained(int32_t id, const char *credential, void *arg) {
+  const struct writer *writer = arg;
+  erasing_retained(writer->erasing, id, credential);
 }
 
 static void on_up(void *arg) {
@@ -156,6 +194,7 @@ static void opened(struct writer *writer) {
   writer->stats.next_record = at->record;
   journal_release(writer->journal, at->record);
   collector_start(writer->collector, at->record);
+  erasing_start(writer->erasing, at->erased_to);
   run(writer, REFRESHING, intake_devices(&writer->devices));
 }
 
@@ -198,7 +237,8 @@ static void build_and_commit(struct writer *writer) {
   sequences_take(writer->sequences, batch);
   writer->noting = writer->draining || sequences_due(writer->sequences, clock_steady_us());
   notices_begin(writer->notices);
-  struct commit commit = {.at = at,
+  struct commit commit = {.erasure = writer->erasure,
+                          .at = at,
                           .journaled = journal_head(writer->journal),
                           .received_to = received_to,
                           .seeing_since = writer->events.seeing_since(received_to, writer->events.arg),
@@ -232,6 +272,9 @@ static void committed(struct writer *writer) {
   lag_observe(&writer->lag, batch, clock_wall_us(), writer->committed_us - writer->begun_us);
   size_t memory = collector_memory(writer->collector);
   writer->stats.batch_memory_most = memory > writer->stats.batch_memory_most ? memory : writer->stats.batch_memory_most;
+  if (batch->buries) {
+    erasing_soiled(writer->erasing);
+  }
   writer->probe_all = false;
   writer->probes = 0;
   writer->refused = 0;
@@ -274,6 +317,12 @@ static void commit_failed(struct writer *writer, const struct link_result *resul
   bool data = strncmp(result->sqlstate, "22", 2) == 0 || strncmp(result->sqlstate, "23", 2) == 0;
   writer->stats.retries++;
   must_go_back(writer, collector_put_back(writer->collector));
+  if (strcmp(result->sqlstate, INTAKE_ERASED) == 0) {
+    log_info("devices were erased: reading the registry again before the batch is stored", "batch=%" PRId64,
+             writer->position.number);
+    run(writer, REFRESHING, intake_devices(&writer->devices));
+    return;
+  }
   log_warn("a batch was refused", "sqlstate=%s batch=%" PRId64 " records=%zu error=%s", result->sqlstate, writer->position.number,
            in_work(writer)->count, log_quote(quoted, sizeof quoted, result->message));
   if (repeat && strncmp(result->constraint, "batch_pkey", 10) == 0) {
@@ -310,6 +359,7 @@ static void on_done(const struct link_result *result, void *arg) {
       idle(writer);
       return;
     }
+    erasing_told(writer->erasing, false);
     // Without the registry every device would be a stranger, and its reports dead letters.
     bool unready = writer->phase == REFRESHING && strcmp(writer->devices.snapshot, "0") == 0;
     writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS || unready ? OPENING : WAITING;
@@ -342,6 +392,11 @@ static void idle(struct writer *writer) {
     run(writer, REPLAYING, letters);
     return;
   }
+  struct script *erased = erasing_next(writer->erasing, writer->position.feed, writer->erasure);
+  if (erased != NULL) {
+    run(writer, ERASING, erased);
+    return;
+  }
   if (writer->draining && batch->count == 0) {
     finish_drain(writer);
     return;
@@ -370,6 +425,16 @@ static bool ask(struct writer *writer, enum phase phase, struct script *script) 
   return true;
 }
 
+// Looks at the batch in work with the registry as it is now: whoever was erased has no messages in it any more.
+static void readmit(struct writer *writer) {
+  if (writer->erasure != writer->devices.erasure) {
+    writer->erasure = writer->devices.erasure;
+    must_go_back(writer, collector_again(writer->collector, false));
+  } else {
+    batch_readmit(in_work(writer), writer->directory);
+  }
+}
+
 // Goes on after the present phase is done.
 static void proceed(struct writer *writer) {
   struct batch *batch = in_work(writer);
@@ -378,7 +443,11 @@ static void proceed(struct writer *writer) {
   case LOST_RECORDS: run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position)); return;
   case REFRESHING:
     writer->refreshed_us = clock_steady_us();
-    batch_readmit(batch, writer->directory);
+    readmit(writer);
+    idle(writer);
+    return;
+  case ERASING:
+    erasing_told(writer->erasing, true);
     idle(writer);
     return;
   case REPLAYING:
@@ -462,7 +531,7 @@ static void on_drain_late(evutil_socket_t fd, short what, void *arg) {
 }
 
 struct writer *writer_new(struct loop *loop, const struct config *config, struct mappings *mappings, struct journal *journal,
-                          const struct writer_events *events) {
+                          struct tombstones *tombstones, const struct writer_events *events) {
   char conninfo[1024];
   struct writer *writer = calloc(1, sizeof *writer);
   if (writer == NULL || !config_conninfo(&config->store, "vedette_ingest", conninfo, sizeof conninfo)) {
@@ -475,23 +544,32 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->limits = config->ingest.batch;
   writer->worker = strdup(config->ingest.worker);
   writer->directory = directory_new();
-  writer->devices = (struct intake_devices){.worker = writer->worker, .visit = take_device, .kept = take_kept, .arg = writer};
+  writer->devices = (struct intake_devices){.worker = writer->worker,
+                                            .visit = take_device,
+                                            .kept = take_kept,
+                                            .salt = take_salt,
+                                            .tombstone = take_tombstone,
+                                            .retained = take_retained,
+                                            .arg = writer};
   if (writer->directory != NULL) {
     writer->collector = collector_new(journal, writer->directory, writer->limits.records, mappings_decoder(mappings));
   }
+  writer->tombstones = tombstones;
   writer->resolve = resolve_new();
   writer->sequences = sequences_new(writer->limits.records);
   writer->notices = notices_new(sequences_room(writer->limits.records), events->notice, events->arg);
   writer->replay = replay_new(journal);
+  writer->erasing = erasing_new(journal, &events->broker);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
   writer->ahead = evtimer_new(loop_base(loop), on_ahead, writer);
   struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
   writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
   if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->notices || !writer->replay ||
-      !writer->timer || !writer->ahead || !writer->link || !writer->collector) {
+      !writer->erasing || !writer->timer || !writer->ahead || !writer->link || !writer->collector) {
     writer_free(writer);
     return NULL;
   }
+  collector_bury(writer->collector, tombstones);
   const struct config_admission *admission = &config->ingest.admission;
   collector_allow(writer->collector, (struct allowance){admission->device_rate, admission->device_burst},
                   (struct allowance){admission->gateway_rate, admission->gateway_burst});
@@ -514,6 +592,7 @@ void writer_free(struct writer *writer) {
   sequences_free(writer->sequences);
   notices_free(writer->notices);
   replay_free(writer->replay);
+  erasing_free(writer->erasing);
   directory_free(writer->directory);
   free(writer->worker);
   free(writer);

@@ -5,10 +5,12 @@
 
 #include "common/config.h"
 #include "common/loop.h"
+#include "ingest/erasing.h"
 #include "ingest/journal.h"
 #include "ingest/lag.h"
 #include "ingest/mapping.h"
 #include "ingest/notices.h"
+#include "ingest/tombstones.h"
 
 #include <stdbool.h>
 
@@ -20,6 +22,7 @@ struct writer_events {
   // Publishes a notice towards a device; false: not now.
   bool (*notice)(const char *topic, const void *payload, size_t size, void *arg);
   void (*drained)(void *arg); // after writer_drain
+  struct erasing_broker broker;
   void *arg;
 };
 
@@ -37,7 +40,7 @@ struct writer_stats {
 };
 
 struct writer *writer_new(struct loop *loop, const struct config *config, struct mappings *mappings, struct journal *journal,
-                          const struct writer_events *events);
+                          struct tombstones *tombstones, const struct writer_events *events);
 void writer_free(struct writer *writer); // accepts NULL
 
 // Records have become readable.

@@ -24,13 +24,13 @@ struct chore {
 
 static struct script *next_partitions(struct keeper *keeper, bool begin);
 static struct script *next_prune(struct keeper *keeper, bool begin);
+static struct script *next_erasures(struct keeper *keeper, bool begin);
 static struct script *next_rollup(struct keeper *keeper, bool begin);
 static struct script *next_compress(struct keeper *keeper, bool begin);
 
 static const struct chore chores[] = {
-    {"partitions", SECONDS(600), SECONDS(60), next_partitions},
-    {"prune", SECONDS(3600), SECONDS(60), next_prune},
-    {"rollup", SECONDS(60), SECONDS(60), next_rollup},
+    {"partitions", SECONDS(600), SECONDS(60), next_partitions}, {"prune", SECONDS(3600), SECONDS(60), next_prune},
+    {"erasures", SECONDS(60), SECONDS(60), next_erasures},      {"rollup", SECONDS(60), SECONDS(60), next_rollup},
     {"compress", SECONDS(600), SECONDS(60), next_compress},
 };
 enum { CHORES = sizeof chores / sizeof *chores };
@@ -64,6 +64,11 @@ static struct script *next_partitions(struct keeper *keeper, bool begin) {
 static struct script *next_prune(struct keeper *keeper, bool begin) {
   (void)keeper;
   return begin ? upkeep_prune() : NULL;
+}
+
+static struct script *next_erasures(struct keeper *keeper, bool begin) {
+  (void)keeper;
+  return begin ? upkeep_erasures() : NULL;
 }
 
 static struct script *next_rollup(struct keeper *keeper, bool begin) {

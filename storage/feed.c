@@ -217,9 +217,21 @@ static void take_unkept(const PGresult *rows, void *arg) {
 #define NOTHING "NULL::timestamptz"
 #define OF_BATCHES " WHERE batch = ANY ($1::bigint[])"
 
+static void take_counts(const PGresult *rows, void *arg) {
+  const struct feed_rows *out = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    out->count(field_int8(rows, i, 0), field_int4(rows, i, 1), out->arg);
+  }
+}
+
 struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
   struct script *script = script_new();
   const char *parameters[] = {list_literal(keys)};
+  script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL); // the counts fit the rows
+  script_add_binary(script,
+                    "SELECT k.key, b.rows FROM unnest($1::bigint[]) AS k(key)"
+                    " JOIN store.batch b ON b.feed = (k.key >> 40)::integer AND b.number = k.key & ((1::bigint << 40) - 1)",
+                    1, parameters, take_counts, rows);
   script_add_binary(
       script,
       "SELECT batch, device, device, time, received, boot, connection, 0, 0, state::integer, 0, until, retained, reason,"
@@ -254,6 +266,7 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
       " CROSS JOIN LATERAL unnest(b.unkept_devices, b.unkept_reasons, b.unkept_counts) AS u(device, reason, count)"
       " ORDER BY k.key, u.device, u.reason",
       1, parameters, take_unkept, rows);
+  script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;
 }
 
@@ -284,7 +297,7 @@ static void add_changes(struct script *script, const struct feed_commit *c) {
       script,
       "WITH change AS (SELECT u.*, " UNIX_TIME(
           "u.at") " AS time FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::text[])"
-                  " WITH ORDINALITY AS u(device, at, state, reason, place)),"
+                  " WITH ORDINALITY AS u(device, at, state, reason, place) WHERE NOT store.is_erased(u.device)),"
                   " history AS (INSERT INTO store.connectivity_change (device, step, place, at, state, reason)"
                   " SELECT device, $1, place, time, state, reason FROM change)"
                   " INSERT INTO store.connectivity_now (device, state, since, reason)"
@@ -298,7 +311,7 @@ static void add_checkpoint(struct script *script, const struct feed_commit *c) {
   const char *states[] = {n[0].text, list_literal(c->state_devices), list_literal(c->states)};
   script_add(script,
              "INSERT INTO store.detector_state (lane, device, state) SELECT $1, u.device, u.state"
-             " FROM unnest($2::integer[], $3::bytea[]) AS u(device, state)"
+             " FROM unnest($2::integer[], $3::bytea[]) AS u(device, state) WHERE NOT store.is_erased(u.device)"
              " ON CONFLICT (lane, device) DO UPDATE SET state = excluded.state",
              3, states, NULL, NULL);
   const char *clocks[] = {n[0].text,
@@ -325,6 +338,7 @@ struct script *feed_commit(const struct feed_commit *c) {
   const char *steps[] = {lane.text, list_literal(c->steps), list_literal(c->feeds), list_literal(c->numbers),
                          list_literal(c->rows)};
   script_add(script, "BEGIN", 0, NULL, NULL, NULL);
+  script_add(script, "SELECT store.hold_erasures()", 0, NULL, NULL, NULL); // what is erased from here on waits for our commit
   script_add(script,
              "INSERT INTO store.analysed_batch (lane, step, feed, number, rows) SELECT $1, u.step, u.feed, u.number, u.rows"
              " FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::integer[]) AS u(step, feed, number, rows)",

@@ -75,6 +75,7 @@ struct feed_row {
 typedef void (*feed_row_cb)(const struct feed_row *row, void *arg);
 struct feed_rows {
   feed_row_cb row;
+  void (*count)(int64_t batch, int32_t rows, void *arg); // of store.report, as the rows are read: an erasure may have taken some
   void *arg;
 };
 // `keys`: batch keys. Rows come kind by kind, each in an order that is the same every time.

@@ -12,11 +12,17 @@ static void take_position(const PGresult *rows, void *arg) {
   position->retired = PQgetvalue(rows, 0, 3)[0] == 't';
 }
 
+static void take_erased_to(const PGresult *rows, void *arg) {
+  struct intake_position *position = arg;
+  position->erased_to = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+}
+
 struct script *intake_open(const char *journal, const char *worker, struct intake_position *position) {
   struct script *script = script_new();
   const char *parameters[] = {journal, worker};
   script_add(script, "SELECT feed, next_number, next_record, retired FROM store.open_feed($1, $2)", 2, parameters, take_position,
              position);
+  script_add(script, "SELECT erased_to FROM store.feed WHERE journal = $1", 1, parameters, take_erased_to, position);
   script_add(script, "SELECT store.recover_sequences($1)", 1, parameters, NULL, NULL);
   return script;
 }
@@ -29,7 +35,8 @@ static void take_devices(const PGresult *rows, void *arg) {
                                          .model = (int32_t)strtol(PQgetvalue(rows, i, 2), NULL, 10),
                                          .gateway = (int32_t)strtol(PQgetvalue(rows, i, 3), NULL, 10),
                                          .active = PQgetvalue(rows, i, 4)[0] == 't',
-                                         .keep_us = strtoll(PQgetvalue(rows, i, 5), NULL, 10)};
+                                         .keep_us = strtoll(PQgetvalue(rows, i, 5), NULL, 10),
+                                         .not_before = strtoll(PQgetvalue(rows, i, 6), NULL, 10)};
     devices->visit(&device, devices->arg);
   }
 }
@@ -47,14 +54,56 @@ static void take_kept(const PGresult *rows, void *arg) {
   }
 }
 
+static void take_salt(const PGresult *rows, void *arg) {
+  const struct intake_devices *devices = arg;
+  if (PQntuples(rows) == 1 && PQgetlength(rows, 0, 0) == DIGEST_SIZE) {
+    devices->salt((const uint8_t *)PQgetvalue(rows, 0, 0), devices->arg);
+  }
+}
+
+static void take_tombstones(const PGresult *rows, void *arg) {
+  const struct intake_devices *devices = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    if (PQgetlength(rows, i, 0) == DIGEST_SIZE) {
+      devices->tombstone((const uint8_t *)PQgetvalue(rows, i, 0), devices->arg);
+    }
+  }
+}
+
+static void take_retained(const PGresult *rows, void *arg) {
+  const struct intake_devices *devices = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    devices->retained((int32_t)strtol(PQgetvalue(rows, i, 0), NULL, 10), PQgetvalue(rows, i, 1), devices->arg);
+  }
+}
+
+static void take_erasure(const PGresult *rows, void *arg) {
+  struct intake_devices *devices = arg;
+  devices->erasure = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+}
+
+static void ask_erased(struct script *script, struct intake_devices *devices) {
+  const char *parameters[] = {devices->snapshot};
+  if (strcmp(devices->snapshot, "0") == 0) {
+    script_add_binary(script, "SELECT salt FROM store.installation", 0, NULL, take_salt, devices);
+  }
+  script_add_binary(script, "SELECT digest FROM store.tombstone WHERE changed >= $1::xid8", 1, parameters, take_tombstones,
+                    devices);
+  script_add(script, "SELECT device, credential FROM store.erasing WHERE NOT cleared ORDER BY device LIMIT 100", 0, NULL,
+             take_retained, devices);
+  script_add(script, "SELECT coalesce(max(id), 0) FROM store.erasure", 0, NULL, take_erasure, devices);
+}
+
 struct script *intake_devices(struct intake_devices *devices) {
   struct script *script = script_new();
   const char *parameters[] = {devices->snapshot};
   const char *workers[] = {devices->worker};
-  // Both statements have one snapshot: what it does not see yet is at or above its xmin, and is asked for next time.
+  // All statements have one snapshot: what it does not see yet is at or above its xmin, and is asked for next time.
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
+  ask_erased(script, devices);
   script_add(script,
-             "SELECT d.id, d.credential, d.model, coalesce(d.gateway, 0), d.life = 'active', store.keep_us(d.model)"
+             "SELECT d.id, d.credential, d.model, coalesce(d.gateway, 0), d.life = 'active', store.keep_us(d.model),"
+             " coalesce((extract(epoch FROM d.not_before) * 1000000)::bigint, 0)"
              " FROM store.device d WHERE d.changed >= $1::xid8",
              1, parameters, take_devices, devices);
   if (strcmp(devices->snapshot, "0") == 0) {
@@ -243,8 +292,11 @@ static void add_sequences(struct script *script, const struct intake_batch *b) {
 
 struct script *intake_batch(const struct intake_batch *b) {
   struct script *script = script_new();
+  const struct decimal erasure = decimal(b->erasure);
+  const char *fence[] = {erasure.text};
   script_add(script, "BEGIN", 0, NULL, NULL, NULL);
-  // First, so that a commit that is repeated, or a worker that was retired, fails here and not on rows.
+  script_add(script, "SELECT store.fence($1)", 1, fence, NULL, NULL);
+  // Before the rows, so that a commit that is repeated, or a worker that was retired, fails here and not on them.
   add_batch_row(script, b);
   add_copy(script, "report", b->report);
   add_copy(script, "traffic", b->traffic);
@@ -287,6 +339,21 @@ struct script *intake_letters_replayed(int32_t feed, struct list *ids) {
   const struct decimal f = decimal(feed);
   const char *parameters[] = {f.text, list_literal(ids)};
   script_add(script, "SELECT store.letters_replayed($1, $2)", 2, parameters, NULL, NULL);
+  return script;
+}
+
+struct script *intake_retained_cleared(struct list *devices) {
+  struct script *script = script_new();
+  const char *parameters[] = {list_literal(devices)};
+  script_add(script, "SELECT store.retained_cleared($1)", 1, parameters, NULL, NULL);
+  return script;
+}
+
+struct script *intake_forgot(int32_t feed, int64_t erasure) {
+  struct script *script = script_new();
+  const struct decimal n[] = {decimal(feed), decimal(erasure)};
+  const char *parameters[] = {n[0].text, n[1].text};
+  script_add(script, "SELECT store.journal_forgot($1, $2)", 2, parameters, NULL, NULL);
   return script;
 }
 

@@ -10,9 +10,10 @@
 // Where a journal stands in the store.
 struct intake_position {
   int32_t feed;
-  int64_t number;  // of the next batch
-  uint64_t record; // next journal record to store
-  bool retired;    // takes no batch any more
+  int64_t number;    // of the next batch
+  uint64_t record;   // next journal record to store
+  bool retired;      // takes no batch any more
+  int64_t erased_to; // the journal was emptied for erasures up to this one
 };
 
 // Opens the feed of a journal (a UUID). Fills *position.
@@ -21,21 +22,29 @@ struct script *intake_open(const char *journal, const char *worker, struct intak
 // A device of the registry.
 struct intake_device {
   int32_t id, model;
-  int32_t gateway; // who may speak for it; 0: nobody
-  bool active;     // its messages are taken
-  int64_t keep_us; // how old its reports may be
+  int32_t gateway;    // who may speak for it; 0: nobody
+  bool active;        // its messages are taken
+  int64_t keep_us;    // how old its reports may be
+  int64_t not_before; // … and not older than this (Unix microseconds): what was known of its credential before is erased
   const char *credential;
 };
 
 // Devices of the registry that changed since `snapshot`, or all for "0" and then also how many dead letters, and bytes of them,
 // are kept of each today (device 0: of strangers) in the feeds of `worker`. Afterwards `snapshot` is the one to ask with next.
-enum { SNAPSHOT_SIZE = 24 };
+//
+// Before them, of erased devices: the salt (for "0") and their tombstones (SHA-256 of salt and credential), both DIGEST_SIZE
+// bytes, those of which the broker may still retain a message, and the number of the newest erasure.
+enum { SNAPSHOT_SIZE = 24, DIGEST_SIZE = 32 };
 typedef void (*intake_kept)(int32_t id, int64_t letters, int64_t bytes, void *arg);
 struct intake_devices {
   const char *worker;
   void (*visit)(const struct intake_device *device, void *arg);
   intake_kept kept;
+  void (*salt)(const uint8_t *salt, void *arg);
+  void (*tombstone)(const uint8_t *digest, void *arg);
+  void (*retained)(int32_t id, const char *credential, void *arg);
   void *arg;
+  int64_t erasure;
   char snapshot[SNAPSHOT_SIZE];
 };
 struct script *intake_devices(struct intake_devices *devices);
@@ -62,8 +71,10 @@ struct intake_sequences {
   void *arg;
 };
 
-// One batch.
+// One batch. Refused with sqlstate INTAKE_ERASED where devices were erased after `erasure`: ask for the devices first.
+#define INTAKE_ERASED "VE001"
 struct intake_batch {
+  int64_t erasure;
   int32_t feed;
   int64_t number;
   uint64_t first_record, next_record, journaled;
@@ -89,6 +100,11 @@ struct script *intake_lost(int32_t feed, int64_t number, uint64_t first, uint64_
 // Takes queued dead letters for a feed (rows, in binary: id, topic, payload), and says which of them are in its journal now.
 struct script *intake_claim_letters(int32_t feed, int most, int64_t most_bytes, link_rows rows, void *arg);
 struct script *intake_letters_replayed(int32_t feed, struct list *ids);
+
+// The broker keeps no message of these erased devices any more.
+struct script *intake_retained_cleared(struct list *devices);
+// The feed's journal holds nothing any more of the devices of erasures up to this one.
+struct script *intake_forgot(int32_t feed, int64_t erasure);
 
 // The key of a batch in its rows (store.batch_key).
 int64_t intake_batch_key(int32_t feed, int64_t number);

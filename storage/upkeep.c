@@ -23,6 +23,12 @@ struct script *upkeep_rollups(int32_t most, int32_t *made) {
   return script;
 }
 
+struct script *upkeep_erasures(void) {
+  struct script *script = script_new();
+  script_add(script, "SELECT store.finish_erasures()", 0, NULL, NULL, NULL);
+  return script;
+}
+
 struct script *upkeep_prune(void) {
   struct script *script = script_new();
   script_add(script, "SELECT store.prune(), store.prune_sequences()", 0, NULL, NULL, NULL);

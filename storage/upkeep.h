@@ -11,6 +11,8 @@
 struct script *upkeep_partitions(void);
 // Makes rollups of hours that are over, at most `most`; *made is how many.
 struct script *upkeep_rollups(int32_t most, int32_t *made);
+// Finishes erasures that nobody is at any more.
+struct script *upkeep_erasures(void);
 // Deletes by age what has no partitions.
 struct script *upkeep_prune(void);
 
