@@ -1,5 +1,5 @@
 // The tombstones of erased devices: salted digests by which their credentials are known again, and nobody's name can be read
-// (storage/migrations/0013_erasure.sql). Any thread.
+// (storage/migrations/0014_erasure.sql). Any thread.
 #ifndef VEDETTE_INGEST_TOMBSTONES_H
 #define VEDETTE_INGEST_TOMBSTONES_H
 

@@ -154,8 +154,8 @@ def test_the_command_shows_what_holds(stack: Installation) -> None:
     stack.register("d", model="known")
     shown: list[dict[str, Any]] = json.loads(stack.stack.vedette("--json", "retention", "list"))
     assert {row["class"]: row["keep"] for row in shown} == {
-        "address": "30 days", "alert": "1 year 1 mon", "dead letter": "30 days", "event": "1 year 1 mon", "ledger": "1 year 1 mon",
-        "report": "30 days", "rollup": "1 year 1 mon"}
+        "address": "30 days", "alert": "1 year 1 mon", "dead letter": "30 days", "detail": "8 days", "event": "1 year 1 mon",
+        "ledger": "1 year 1 mon", "report": "30 days", "rollup": "1 year 1 mon"}
     stack.stack.vedette("retention", "set", "dead letter", "2w", "--yes")
     stack.stack.vedette("retention", "set", "event", "2y", "--model", "known")
     shown = json.loads(stack.stack.vedette("--json", "retention", "list"))

@@ -14,6 +14,7 @@ from test_compression import PACK_SOON, raw_rows, wait_packed, wait_settled
 from test_retention import ADMIN, KEEPER
 
 HOUR_US = 3_600_000_000
+FIVE_US = 300_000_000
 DAY_US = 24 * HOUR_US
 Stats = dict[tuple[str, str, int], list[tuple[int, int, float]]]  # credential, metric, hour → time, sequence, value
 
@@ -28,6 +29,24 @@ def expected(samples: Stats) -> dict[tuple[str, str, int], dict[str, Any]]:
     return made
 
 
+def compare_fives(stack: Installation, samples: Stats) -> None:
+    """The parts of five minutes of what is rolled up: extremes exactly, means to 1e-12."""
+    wanted = defaultdict(list)
+    for (credential, metric, _), rows in samples.items():
+        for at, _, value in rows:
+            wanted[credential, metric, at // FIVE_US * FIVE_US].append(value)
+    rows = stack.query("""SELECT d.credential, m.name, extract(epoch FROM f.time)::bigint * 1000000 + u.slot * 300000000::bigint, u.mean, u.min, u.max
+                          FROM store.five f JOIN store.device d ON d.id = f.device JOIN store.metric m ON m.id = f.metric
+                          CROSS JOIN LATERAL unnest(f.slots, f.mean, f.min, f.max) AS u(slot, mean, min, max)""", role=ADMIN)
+    rolled = {row[:3]: row[3:] for row in rows}
+    assert len(rolled) == len(rows) and rolled.keys() <= wanted.keys()
+    assert not rolled or rolled.keys() == wanted.keys()
+    for key, (mean, low, high) in rolled.items():
+        values = wanted[key]
+        assert (low, high) == (min(values), max(values)), key
+        assert math.isclose(mean, math.fsum(values) / len(values), rel_tol=1e-12, abs_tol=1e-12 * math.fsum(map(abs, values))), key
+
+
 def compare(stack: Installation, samples: Stats) -> None:
     """Count, extremes and last exactly, sums to 1e-12, quantiles within 1 %."""
     rows = stack.query("SELECT credential, metric, extract(epoch FROM time)::bigint * 1000000, count, min, max, last, sum, squares FROM vedette.hour")
@@ -39,6 +58,7 @@ def compare(stack: Installation, samples: Stats) -> None:
         assert (count, low, high, last) == (want["count"], want["min"], want["max"], want["last"]), key
         assert math.isclose(total, want["sum"], rel_tol=1e-12, abs_tol=1e-12 * math.fsum(map(abs, want["values"]))), key
         assert math.isclose(squares, want["squares"], rel_tol=1e-12), key
+    compare_fives(stack, samples)
     for credential, metric in {key[:2] for key in wanted}:
         values = sorted(value for key, want in wanted.items() if key[:2] == (credential, metric) for value in want["values"])
         for fraction, value in stack.query("SELECT * FROM vedette.quantiles(%s, %s, '-infinity', 'infinity', %s)", credential, metric,
@@ -126,11 +146,14 @@ def test_series(stack: Installation) -> None:
                    FROM generate_series(%s - interval '20 days', %s, interval '10 minutes') t; SELECT 1""", end, end, end, role=ADMIN)
     stack.query("SELECT store.note_batches(ARRAY[(1::bigint << 40) + 1])", role="vedette_analysis")
     ask = "SELECT time, value, min, max FROM vedette.series('r-1', 'm', %s, %s, %s)"
+    kinds = ((1, 500), (1, 250), (1, 50), (7, 500), (20, 500), (20, 100), (20, 10), (20, 1), (20, 5000))
+    before = {}
     for rolled in (False, True):
         while rolled and stack.value("SELECT store.roll_up(100)", role=KEEPER) > 0:
             pass
-        for days, points in ((1, 500), (1, 50), (20, 100), (20, 10), (20, 1), (20, 5000)):
+        for days, points in kinds:
             rows = stack.query(ask, end - dt.timedelta(days=days), end, points)
+            assert before.setdefault((days, points), rows) == rows
             assert 0 < len(rows) <= points + 1 and [row[0] for row in rows] == sorted(row[0] for row in rows)
             assert all(low <= value <= high for _, value, low, high in rows)
             peak = max(high for _, _, _, high in rows)

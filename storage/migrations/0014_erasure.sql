@@ -148,8 +148,8 @@ BEGIN
   SELECT * INTO reports FROM store.delete_reports(ids);
   counts := jsonb_build_object('reports', reports.raw, 'compressed reports', reports.packed,
                                'connectivity messages', store.delete_connectivity(ids), 'dead letters', store.delete_letters(ids, names));
-  -- `stale` before `hour`: who makes a rollup holds the row that asks for it.
-  FOREACH what IN ARRAY ARRAY['traffic', 'event', 'firmware', 'stale', 'hour', 'latest', 'metric_set', 'clock', 'alert_event', 'alert',
+  -- `stale` before `hour` and `five`: who makes a rollup holds the row that asks for it.
+  FOREACH what IN ARRAY ARRAY['traffic', 'event', 'firmware', 'stale', 'hour', 'five', 'latest', 'metric_set', 'clock', 'alert_event', 'alert',
                               'detector_state', 'connectivity_now', 'connectivity_change', 'sequence']
   LOOP
     EXECUTE format('DELETE FROM store.%I WHERE %I = ANY ($1)', what, CASE what WHEN 'sequence' THEN 'publisher' ELSE 'device' END) USING ids;
