@@ -121,12 +121,55 @@ size_t copy_array(struct copy *copy, uint32_t oid, size_t count) {
   return start;
 }
 
-void copy_array_end(struct copy *copy, size_t start) {
+// The field that begins at `start` ends here.
+static void put_length(struct copy *copy, size_t start) {
   if (copy->broken) {
     return;
   }
   uint32_t length = htobe32((uint32_t)(copy->used - start - 4));
   memcpy(copy->data + start, &length, sizeof length);
+}
+
+void copy_array_end(struct copy *copy, size_t start) {
+  put_length(copy, start);
+}
+
+size_t copy_literal(struct copy *copy) {
+  size_t start = copy->used;
+  put32(copy, 0); // length, known at the end
+  put(copy, "{", 1);
+  return start;
+}
+
+// Quoted whatever it is, so that only two characters need an escape and no word is taken for NULL.
+static void put_quoted(struct copy *copy, const char *text, size_t length) {
+  size_t done = 0;
+  put(copy, "\"", 1);
+  for (size_t i = 0; i < length; i++) {
+    if (text[i] == '"' || text[i] == '\\') {
+      put(copy, text + done, i - done);
+      put(copy, "\\", 1);
+      done = i;
+    }
+  }
+  put(copy, text + done, length - done);
+  put(copy, "\"", 1);
+}
+
+void copy_literal_text(struct copy *copy, size_t start, const char *text, size_t length) {
+  if (copy->used > start + 5) { // not the first one
+    put(copy, ",", 1);
+  }
+  if (text != NULL) {
+    put_quoted(copy, text, length);
+  } else {
+    put(copy, "NULL", 4);
+  }
+}
+
+void copy_literal_end(struct copy *copy, size_t start) {
+  put(copy, "}", 1);
+  put_length(copy, start);
 }
 
 void copy_float8(struct copy *copy, double value) {

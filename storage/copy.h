@@ -46,6 +46,12 @@ enum {
   OID_VARBIT = 1562
 };
 
+// Opens a field of type text that holds the literal of a text[]; then its elements (NULL for SQL's NULL), each with what this
+// returned; then copy_literal_end with it.
+size_t copy_literal(struct copy *copy);
+void copy_literal_text(struct copy *copy, size_t start, const char *text, size_t length);
+void copy_literal_end(struct copy *copy, size_t start);
+
 // PostgreSQL counts microseconds from 2000-01-01.
 #define PG_EPOCH_US INT64_C(946684800000000)
 

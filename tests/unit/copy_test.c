@@ -56,11 +56,31 @@ static void lists_quote_what_needs_it(void **state) {
   list_free(NULL);
 }
 
+static void literals_quote_every_element(void **state) {
+  static const char expected[] = "{\"a \\\"b\\\" \\\\\",NULL,\"\",\"NULL\",\"{c},\"}";
+  struct copy copy = {0};
+  (void)state;
+  copy_begin(&copy);
+  size_t start = copy_literal(&copy);
+  copy_literal_text(&copy, start, "a \"b\" \\", 7);
+  copy_literal_text(&copy, start, NULL, 0);
+  copy_literal_text(&copy, start, "", 0);
+  copy_literal_text(&copy, start, "NULL", 4);
+  copy_literal_text(&copy, start, "{c},", 4);
+  copy_literal_end(&copy, start);
+  assert_false(copy.broken);
+  assert_int_equal(copy.used - start - 4, sizeof expected - 1);
+  assert_int_equal(copy.data[start + 3], sizeof expected - 1);
+  assert_memory_equal(copy.data + start + 4, expected, sizeof expected - 1);
+  copy_free(&copy);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(writes_the_documented_bytes),
       cmocka_unit_test(arrays_know_their_length),
       cmocka_unit_test(lists_quote_what_needs_it),
+      cmocka_unit_test(literals_quote_every_element),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
