@@ -33,38 +33,43 @@ static void encode_value(struct copy *out, const Vedette__V1__Sample *sample) {
   }
 }
 
-static void encode_text(struct copy *out, const Vedette__V1__Sample *sample) {
+static void encode_text(struct copy *out, size_t start, const Vedette__V1__Sample *sample) {
   char exact[24];
   if (sample->value_case == VEDETTE__V1__SAMPLE__VALUE_TEXT) {
-    copy_text(out, sample->text, strlen(sample->text));
+    copy_literal_text(out, start, sample->text, strlen(sample->text));
   } else if (is_inexact(sample)) {
     int length = snprintf(exact, sizeof exact, "%" PRId64, sample->integer);
-    copy_text(out, exact, (size_t)length);
+    copy_literal_text(out, start, exact, (size_t)length);
   } else {
-    copy_null(out);
+    copy_literal_text(out, start, NULL, 0);
   }
 }
 
-static void encode_samples(struct copy *out, const struct row *row) {
-  bool texts = false;
+// '' where there are none: a NULL would cost every such row eight bytes.
+static void encode_texts(struct copy *out, const struct row *row) {
+  bool any = false;
+  for (size_t i = 0; i < row->count; i++) {
+    any |= row->samples[i]->value_case == VEDETTE__V1__SAMPLE__VALUE_TEXT || is_inexact(row->samples[i]);
+  }
+  if (!any) {
+    copy_text(out, "", 0);
+    return;
+  }
+  size_t start = copy_literal(out);
+  for (size_t i = 0; i < row->count; i++) {
+    encode_text(out, start, row->samples[i]);
+  }
+  copy_literal_end(out, start);
+}
+
+static void encode_values(struct copy *out, const struct row *row) {
   if (row->count == 0) {
-    copy_null(out);
     copy_null(out);
     return;
   }
   size_t start = copy_array(out, OID_FLOAT8, row->count);
   for (size_t i = 0; i < row->count; i++) {
     encode_value(out, row->samples[i]);
-    texts |= row->samples[i]->value_case == VEDETTE__V1__SAMPLE__VALUE_TEXT || is_inexact(row->samples[i]);
-  }
-  copy_array_end(out, start);
-  if (!texts) {
-    copy_null(out);
-    return;
-  }
-  start = copy_array(out, OID_TEXT, row->count);
-  for (size_t i = 0; i < row->count; i++) {
-    encode_text(out, row->samples[i]);
   }
   copy_array_end(out, start);
 }
@@ -78,13 +83,14 @@ static void encode_report(struct batch *batch, const struct row *row, int64_t ke
   copy_int64(out, message->boot);
   copy_int64(out, (int64_t)message->sequence);
   copy_int64(out, key);
-  copy_int64(out, message->digest);
   copy_int32(out, message->device->id);
   copy_int32(out, message->publisher->id);
   copy_int32(out, row->first ? (int32_t)message->record.payload_length : 0);
   copy_int16(out, row->set ? row->set->number : 0);
   copy_int16(out, row->marks);
-  encode_samples(out, row);
+  copy_int16(out, (int16_t)(uint16_t)message->digest);
+  encode_texts(out, row);
+  encode_values(out, row);
 }
 
 static void encode_ports(struct copy *out, const uint32_t *ports, size_t count) {

@@ -24,7 +24,7 @@ static int compare_points(const void *a, const void *b) {
     return (x) < (y) ? -1 : 1;                                                                                                   \
   }
 
-// The order of store.report's key; equal keys by journal record. One order for all workers: crossed keys would deadlock.
+// By what a report is told by; equal ones by journal record. One order for all workers: crossed keys would deadlock.
 static int compare_rows(const void *a, const void *b) {
   const struct row *x = a;
   const struct row *y = b;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { COLUMNS = 17, DIGEST_BITS = 0xffff };
+enum { COLUMNS = 17 };
 
 // Writes what is in `bits` as one field.
 static void put_column(struct copy *out, const struct bits *bits) {
@@ -20,7 +20,7 @@ static int64_t field_of(const struct chunk_report *report, enum field field) {
   case BOOT: return report->boot;
   case SEQUENCE: return report->sequence;
   case BATCH: return report->batch;
-  case DIGEST: return report->digest & DIGEST_BITS;
+  case DIGEST: return (uint16_t)report->digest;
   case SIZE: return report->size;
   default: return report->marks;
   }

@@ -14,9 +14,9 @@ enum { CHUNK_MOST = 256 }; // reports in a chunk: more gain little, and a reader
 
 // A row of store.report. Times are Unix microseconds.
 struct chunk_report {
-  int64_t time, received, boot, sequence, batch, digest;
+  int64_t time, received, boot, sequence, batch;
   int32_t device, publisher, size;
-  int16_t set, marks;
+  int16_t set, marks, digest;
   size_t count;         // metrics of the set
   const double *values; // of each …
   const bool *nulls;    // … unless it has none

@@ -55,7 +55,8 @@ void intake_metrics(struct script *script, int32_t model, struct list *names, in
 void intake_sets(struct script *script, struct list *devices, struct list *sets, int limit, link_rows rows, void *arg);
 void intake_declare(struct script *script, int32_t model, int32_t metric, const char *kind, const char *unit);
 
-// Appends: which of these reports the store has, by key. Rows: place in the lists (from 1), whether the digest is the same.
+// Appends: which of these reports the store has, by key. Rows: place in the lists (from 1), whether it is the same; if not it is
+// a conflict.
 struct intake_keys {
   struct list *devices, *times, *publishers, *boots, *sequences, *digests;
 };

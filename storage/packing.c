@@ -129,7 +129,7 @@ static bool take_report(struct region *region, const PGresult *rows, int row, st
                                   .boot = field_int8(rows, row, BOOT),
                                   .sequence = field_int8(rows, row, SEQUENCE),
                                   .batch = field_int8(rows, row, BATCH),
-                                  .digest = field_int8(rows, row, DIGEST),
+                                  .digest = field_int2(rows, row, DIGEST),
                                   .size = field_int4(rows, row, SIZE),
                                   .marks = field_int2(rows, row, MARKS)};
   return take_values(region, field_array(rows, row, VALUES), report) && take_texts(region, field_array(rows, row, TEXTS), report);
@@ -206,9 +206,10 @@ struct script *packing_read(struct packing *packing) {
   packing->count = 0;
   script_add_binary(
       script,
-      "SELECT device, publisher, set, time, received, boot, sequence, batch, digest, size, marks, values, texts FROM ("
+      "SELECT device, publisher, set, time, received, boot, sequence, batch, digest, size, marks, values,"
+      " nullif(texts, '')::text[] FROM ("
       " SELECT *, sum(1 + coalesce(cardinality(values), 0)"
-      " + coalesce(octet_length(texts::text) / 8, 0)) OVER (ORDER BY " KEY " ROWS UNBOUNDED PRECEDING) AS weight"
+      " + octet_length(texts) / 8) OVER (ORDER BY " KEY " ROWS UNBOUNDED PRECEDING) AS weight"
       " FROM store.report WHERE time >= ($1::date)::timestamp AT TIME ZONE 'UTC'"
       " AND time < ($1::date + 1)::timestamp AT TIME ZONE 'UTC'"
       " AND (" KEY ") > (split_part($2, ' ', 1)::integer, " UNIX_TIME(

@@ -87,7 +87,7 @@ class Cli:
             (feed,) = cursor.fetchone()
             cursor.execute("INSERT INTO store.batch (feed, number, first_record, next_record, journaled, received_to, seeing_since,"
                            " reports, rows) VALUES (%s, %s, %s, %s, %s, now(), now(), 1, 1)", (feed, number, number, number + 1, number + 3))
-            cursor.execute("INSERT INTO store.report SELECT now(), now(), 1, %s, (%s::bigint << 40) | %s, 1, id, id, 80, 0, 0, NULL, NULL"
+            cursor.execute("INSERT INTO store.report SELECT now(), now(), 1, %s, (%s::bigint << 40) | %s, id, id, 80, 0, 0, 1, '', NULL"
                            " FROM store.device WHERE credential = %s", (sequence, feed, number, credential))
         session.close()
 

@@ -37,7 +37,7 @@ def reports(seed: int, count: int, first: dt.datetime) -> Iterator[tuple[Any, ..
             for _ in range(metrics)]
         texts = [rnd.choice((None, "kühl", 'a "b" {c}, \\', "")) for _ in range(metrics)] if n % 11 == 0 else None
         yield (time, time + dt.timedelta(milliseconds=rnd.randrange(20, 400)), rnd.choice((1, 1, -(2**63))), n, (1 << 40) + n // 100,
-               rnd.randrange(-(2**63), 2**63), device, 3 if n % 5 == 0 else device, rnd.randrange(40, 300), 1 if metrics == 1 else 2,
+               rnd.randrange(-(2**15), 2**15), device, 3 if n % 5 == 0 else device, rnd.randrange(40, 300), 1 if metrics == 1 else 2,
                rnd.choice((0, 0, 1)), values, texts)
     yield (first, first, 7, 1, 1 << 40, 5, 1, 1, 10, 0, 0, None, None)  # no samples
 
@@ -59,7 +59,8 @@ def insert(stack: Installation, rows: Iterator[tuple[Any, ...]] | list[tuple[Any
     try:
         with session.cursor() as cursor:
             execute_values(cursor, """INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set,
-                                      marks, values, texts) VALUES %s""", rows, page_size=10000)
+                                      marks, values, texts) VALUES %s""", rows, page_size=10000,
+                           template="(" + "%s, " * 11 + "%s::double precision[], coalesce(%s::text[]::text, ''))")
     finally:
         session.close()
 

@@ -141,7 +141,7 @@ def test_series(stack: Installation) -> None:
     stack.query("""INSERT INTO store.metric (name) VALUES ('m'); INSERT INTO store.metric_set VALUES (1, 1, '{1}');
                    SELECT store.make_partition('report', 'day', now() - n * interval '1 day') FROM generate_series(1, 20) n""", role=ADMIN)
     end = dt.datetime.now(dt.UTC)
-    stack.query("""INSERT INTO store.report SELECT t, t, 1, row_number() OVER (), (1::bigint << 40) + 1, 1, 1, 1, 10, 1, 0,
+    stack.query("""INSERT INTO store.report SELECT t, t, 1, row_number() OVER (), (1::bigint << 40) + 1, 1, 1, 10, 1, 0, 1, '',
                    ARRAY[CASE WHEN t = %s - interval '7 days' THEN 1e6 ELSE sin(extract(epoch FROM t) / 10000) END]
                    FROM generate_series(%s - interval '20 days', %s, interval '10 minutes') t; SELECT 1""", end, end, end, role=ADMIN)
     stack.query("SELECT store.note_batches(ARRAY[(1::bigint << 40) + 1])", role="vedette_analysis")
