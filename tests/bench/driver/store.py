@@ -30,7 +30,7 @@ VALUES = """ARRAY[
   CASE WHEN n %% 300 < 20 THEN 1 ELSE 0 END, floor(100 * random()), floor(1e6 * random()) / 1e5]::float8[]"""
 FILL = f"""INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks, values)
 SELECT t.at, t.at + (random() * 200 + 20) * interval '1 millisecond', 1, n, (1::bigint << 40) + n,
-       ('x' || substr(md5(n::text || d), 1, 16))::bit(64)::bigint, d, d, 150 + n %% 3, 1, 0, {VALUES}
+       ('x' || substr(md5(n::text || d), 1, 4))::bit(16)::integer - 32768, d, d, 150 + n %% 3, 1, 0, {VALUES}
 FROM generate_series(1, 1440) AS m
 CROSS JOIN LATERAL (SELECT (%(day)s * 1440 + m)::bigint AS n) x
 CROSS JOIN generate_series(1, %(devices)s) AS d
@@ -89,7 +89,7 @@ def _fill(lab: Lab, first: dt.datetime) -> float:
         lab.sql(FILL, {"day": day, "devices": lab.scale.store_devices, "first": first})
         seconds += time.monotonic() - begun
         lab.sql(PEER_FILL, first + dt.timedelta(days=day), first + dt.timedelta(days=day + 1))
-    lab.sql("INSERT INTO store.latest SELECT DISTINCT ON (device, set) device, set, time, values, texts FROM store.report"
+    lab.sql("INSERT INTO store.latest SELECT DISTINCT ON (device, set) device, set, time, values, nullif(texts, '')::text[] FROM store.report"
             " WHERE time > %s ORDER BY device, set, time DESC", first + dt.timedelta(days=lab.scale.store_days - 1))
     lab.sql("INSERT INTO store.stale SELECT d.id, h FROM store.device d, generate_series(%s, %s, interval '1 hour') h",
             first, first + dt.timedelta(days=lab.scale.store_days, hours=-1))
@@ -102,7 +102,7 @@ def _sizes(lab: Lab, samples: int) -> dict[str, float]:
     """Bytes a sample: of all, of the indexes, of each column."""
     ((table, indexes),) = lab.sql("SELECT sum(pg_table_size(relid)), sum(pg_indexes_size(relid)) FROM pg_partition_tree('store.report') WHERE isleaf")
     ((peer,),) = lab.sql("SELECT pg_total_relation_size('bench.sample')")
-    columns = ("time", "received", "boot", "sequence", "batch", "digest", "device", "publisher", "size", "set", "marks", "values")
+    columns = ("time", "received", "boot", "sequence", "batch", "device", "publisher", "size", "set", "marks", "digest", "texts", "values")
     (row,) = lab.sql("SELECT " + ", ".join(f"avg(pg_column_size({column}))::float8" for column in columns)
                      + " FROM (SELECT * FROM store.report LIMIT 100000) r")
     return {"raw_bytes": float(table + indexes) / samples, "raw_index_bytes": float(indexes) / samples, "peer_bytes": float(peer) / samples,
