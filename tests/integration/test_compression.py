@@ -132,6 +132,39 @@ def test_edges_of_doubles_and_integers(stack: Installation) -> None:
     assert everything(stack) == before
 
 
+TEXTS = ["", " ", "NULL", "null", '"', '""', "\\", '\\"', "a,b", "{}", "{a,b}", "}{", "'", "kühl 🌡 日本", "\\N", "x" * 256, '\\"' * 128, "(1,2)", "\u00a0"]
+
+
+def test_texts_come_back_to_the_bit(stack: Installation) -> None:
+    """Through ingest, as they came and compressed; beside numbers, beside none, and integers that no double holds."""
+    configure(stack)
+    stack.register("words-1")
+    stack.stack.start_ingest()
+    stack.stack.start_analysis()
+    device = stack.device("words-1")
+    day = now_us() // DAY_US * DAY_US - 3 * DAY_US
+    sent: list[dict[str, Any]] = [{"n": 1.5, "w": text} for text in TEXTS]
+    sent += [{f"w{n}": text for n, text in enumerate(TEXTS)}, {"big": 2**53 + 1, "w": "NULL"}, {"big": -(2**62)}, {"n": 2.5}]
+    for sequence, samples in enumerate(sent, start=1):
+        device.send(stack.wire.report(sequence, samples, at=day + sequence * 1_000_000, historical=True))
+    stack.wait_for("SELECT count(*)::int FROM vedette.report", expect=len(sent))
+
+    def found() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = [{} for _ in sent]
+        for sequence, metric, value, text in stack.query("SELECT sequence, metric, value, text FROM vedette.sample"):
+            rows[sequence - 1][metric] = value if text is None else int(text) if metric == "big" else text
+        return rows
+
+    assert found() == sent
+    stack.wait(lambda: dict(stack.query("SELECT metric, text FROM vedette.latest WHERE text IS NOT NULL")).items()
+               >= {**{f"w{n}": text for n, text in enumerate(TEXTS)}, "w": "NULL", "big": str(-(2**62))}.items())
+    wait_settled(stack)
+    stack.stack.start_keeper()
+    wait_packed(stack, 1)
+    stack.wait(lambda: raw_rows(stack) == 0)
+    assert found() == sent
+
+
 def test_late_reports(stack: Installation) -> None:
     """Into a compressed day: stored once, repeats and conflicts told apart, compressed when they are many."""
     configure(stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import re
 import subprocess
@@ -14,6 +15,7 @@ import psycopg2
 import pytest
 from deploy.local.errors import StackError
 from deploy.local.postgres import PORT, PROGRAMS
+from deploy.local.processes import wait_until
 from deploy.local.stack import ROOT, Stack
 
 FILES = sorted((ROOT / "storage" / "migrations").glob("*.sql"))
@@ -121,6 +123,64 @@ def test_from_every_version(empty: Stack, number: int) -> None:
         cursor.execute("SELECT credential, model FROM vedette.device")
         assert dict(cursor.fetchall()) == expected
     run(empty, "SELECT store.housekeep(), store.prune()", role="vedette_keeper")
+
+
+ODD = """INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks, values, texts)
+         SELECT %(at)s::timestamptz + n * interval '1 second', now(), -1, n, 1, (n - 4) * 7777777777777777, 1, 1, 10, CASE n WHEN 1 THEN 0 ELSE 2 END, 0,
+                CASE WHEN n > 1 THEN ARRAY[n / 3.0, NULL] END::float8[], t
+         FROM (VALUES (1, NULL::text[]), (2, NULL), (3, ARRAY[NULL, 'a "b" {c}, \\']), (4, ARRAY['NULL', '']), (5, ARRAY[NULL, NULL])) AS x(n, t)"""
+# A chunk of one report: every column is a head of 26 bits and one number.
+CHUNK = """INSERT INTO store.packed SELECT %(at)s::timestamptz, %(at)s, now(), 1, 1, 2, 1, c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8],
+             ARRAY[b'01000000000000000000000000' || 42::bigint::bit(64), b'01000000000000000000000000' || 43::bigint::bit(64)], ARRAY[NULL, 'packed']
+           FROM (SELECT array_agg(repeat('0', 26)::bit varying || n::bit(64) ORDER BY place) AS c
+                 FROM unnest(ARRAY[(extract(epoch FROM %(at)s::timestamptz) * 1e6)::bigint, 5, 1, 77, 1, 65535, 10, 0]) WITH ORDINALITY AS u(n, place)) x"""
+READ = {"reports": "SELECT * FROM vedette.report ORDER BY time, sequence", "receipt": "SELECT * FROM store.receipt ORDER BY time, received",
+        "samples": """SELECT time, received, boot, sequence, metric, encode(float8send(value), 'hex'), text FROM vedette.sample
+                      ORDER BY time, sequence, metric""",
+        "digests": "SELECT time, digest & 65535 FROM store.report ORDER BY time"}
+
+
+def read(stack: Stack) -> dict[str, list[tuple[object, ...]]]:
+    """What is stored, as people and the store see it."""
+    with contextlib.closing(stack.postgres.connect("vedette_admin")) as session, session.cursor() as cursor:
+        found = {}
+        for name, statement in READ.items():
+            cursor.execute(statement)
+            found[name] = list(cursor.fetchall())
+        return found
+
+
+def test_rows_move_to_smaller_ones(empty: Stack) -> None:
+    """From 12 on: values and texts to the bit, in their partitions; a day that is compressed still knows its repeats, and takes late reports."""
+    migrate_to(empty, 12)
+    day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
+    run(empty, REGISTRY, "INSERT INTO store.metric (name) VALUES ('u'); INSERT INTO store.metric_set VALUES (1, 2, '{1,2}')")
+    with contextlib.closing(empty.postgres.connect("vedette_admin")) as session, session.cursor() as cursor:
+        for at in (day, dt.datetime.now(dt.UTC), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)):
+            cursor.execute(ODD, {"at": at})
+        cursor.execute("SELECT store.next_packing('1 hour', 1)")
+        assert cursor.fetchone() == (day.date(),)
+        cursor.execute(CHUNK, {"at": day})
+    before = read(empty)
+    assert len(before["reports"]) == 16 and len(before["samples"]) == 26
+    empty.migrate()
+    assert read(empty) == before
+    again = """INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks)
+               VALUES (%(at)s, now(), 1, 77, 1, 1, 1, 1, 10, 0, 0)"""
+    with contextlib.closing(empty.postgres.connect("vedette_ingest")) as session, session.cursor() as cursor:
+        with pytest.raises(psycopg2.errors.UniqueViolation, match="compressed"):
+            cursor.execute(again, {"at": day})
+        cursor.execute("""SELECT count(*), bool_and(k.same) FROM (
+                            SELECT array_agg(device) AS a, array_agg((extract(epoch FROM time) * 1e6)::bigint) AS b, array_agg(publisher) AS c,
+                                   array_agg(boot) AS d, array_agg(sequence) AS e, array_agg((sequence - 4) * 7777777777777777) AS f
+                            FROM store.report) r CROSS JOIN LATERAL store.known_reports(a, b, c, d, e, f) AS k""")
+        assert cursor.fetchone() == (15, True)
+    empty.overrides = {"keeper": {"compress_after_h": 1, "share": 1}}
+    empty.write_config()
+    empty.start_keeper()
+    assert wait_until(lambda: len(read(empty)["digests"]) == 10, 30)
+    after = read(empty)
+    assert (after["reports"], after["samples"]) == (before["reports"], before["samples"])
 
 
 def test_all_end_with_one_schema(new_stack: Callable[..., Stack], bootstrapped: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from support import Installation, now_us
 
 STORED = "SELECT count(*) FROM vedette.report WHERE credential = %s"
@@ -23,6 +25,39 @@ def test_report_becomes_samples(stack: Installation) -> None:
     assert rows["big"][1] == str(big)
     assert stack.value("SELECT (extract(epoch FROM time) * 1e6)::bigint FROM vedette.report") == at
     stack.wait_log("Received PUBACK from vedette/ingest-1")
+
+
+def test_messages_that_share_their_number_in_the_index(stack: Installation) -> None:
+    """Made up so that the unique index takes them for one: in one batch or one after the other, the second is a conflict, and work goes on."""
+    stack.register("dev-a")
+    ingest = stack.stack.start_ingest()
+    device = stack.device("dev-a")
+    # Of sequence 1 in boot 1, and of a sequence in another boot.
+    number = "%s # hashint8extended({0} >> 32, hashint8extended({0} & 4294967295, (SELECT device FROM vedette.device)))"
+    ((boot, sequence),) = stack.query(
+        f"""SELECT b, s FROM generate_series(2::bigint, 100) b
+            CROSS JOIN LATERAL (SELECT ({number.format("1::bigint")}) # ({number.format("b")}) AS s) x
+            WHERE s BETWEEN 1 AND 1::bigint << 62 LIMIT 1""", 1, 0)
+    at = now_us()
+    first, second = stack.wire.report(1, at=at), stack.wire.report(sequence, boot=boot, at=at)
+    with contextlib.closing(stack.stack.postgres.connect("vedette_admin")) as session, session.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE store.batch IN SHARE MODE")
+        stack.wait(lambda: stack.value("SELECT count(*)::int FROM pg_locks WHERE NOT granted", role="vedette_admin") == 1)
+        device.send(first)
+        device.send(second)
+        cursor.execute("COMMIT")
+    outcomes = "SELECT array_agg(reason) FROM vedette.dead_letter"
+    stack.wait_for(outcomes, expect=["conflict"])
+    assert stack.query("SELECT boot, sequence FROM vedette.report") == [(1, 1)]
+    device.send(second)
+    stack.wait_for(outcomes, expect=["conflict"] * 2)
+    device.send(first)
+    device.send(stack.wire.report(2))
+    stack.wait_for(STORED, "dev-a", expect=2)
+    stack.wait_for("SELECT (sum(reports)::int, sum(duplicates)::int, sum(rejected)::int)::text FROM vedette.batch", expect="(2,1,2)")
+    refused = [line for line in ingest.log_text().splitlines() if "a batch was refused" in line]
+    assert ["records=2" in line for line in refused] == [True, False]
+    assert "adds up" in stack.stack.vedette("ledger", "--check", "--since", "1h")
 
 
 def test_firmware_traffic_and_events_are_stored(stack: Installation) -> None:

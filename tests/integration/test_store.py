@@ -51,6 +51,13 @@ def test_rows_of_a_missing_day_wait_and_move(stack: Installation) -> None:
     assert where == {1: f"store.{day_name(old)}", 2: "store.report_default", 3: "store.report_default"}
 
 
+def test_a_row_is_as_small_as_promised(stack: Installation) -> None:
+    """Eight doubles and no texts: 24 bytes of head, 58 fixed ones, 1 of texts, 85 of values; padding or a NULL would cost eight."""
+    stack.query("""INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks, values)
+                   VALUES (now(), now(), 1, 1, 1, -5, 1, 1, 10, 1, 0, '{1,2,3,4,5,6,7,8}') RETURNING 1""", role="vedette_ingest")
+    assert stack.value("SELECT pg_column_size(r.*) FROM store.report r", role=ADMIN) == 168
+
+
 def test_what_is_past_its_retention_goes(stack: Installation) -> None:
     """Old partitions are dropped; rows outside every day go by the time they were received."""
     gone = now() - dt.timedelta(days=40)
