@@ -87,17 +87,18 @@ BEGIN  -- plpgsql keeps the plan
   SELECT f.place, bool_or(f.same) FROM found f GROUP BY f.place;
 END $$;
 
--- Notes what batches brought (0012); analysis calls it in the transaction that advances its cursor.
+-- Notes what batches brought (0012, 0014); analysis calls it in the transaction that advances its cursor.
 CREATE OR REPLACE FUNCTION store.note_batches(keys bigint[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   INSERT INTO store.stale (device, hour)
-  SELECT DISTINCT r.device, date_trunc('hour', r.time, 'UTC') FROM store.report r
+  SELECT DISTINCT r.device, date_trunc('hour', r.time, 'UTC') FROM store.report r JOIN store.device d ON d.id = r.device AND d.life <> 'erased'
   WHERE r.batch = ANY (keys) AND r.set > 0 AND r.marks & 6 = 0 ORDER BY 1, 2
   ON CONFLICT DO NOTHING;
   INSERT INTO store.latest AS l (device, set, time, values, texts)
   SELECT n.device, n.set, n.time, n.values, nullif(n.texts, '')::text[] FROM (
-    SELECT DISTINCT ON (r.device, r.set) r.device, r.set, r.time, r.values, r.texts FROM store.report r
+    SELECT DISTINCT ON (r.device, r.set) r.device, r.set, r.time, r.values, r.texts
+    FROM store.report r JOIN store.device d ON d.id = r.device AND d.life <> 'erased'
     WHERE r.batch = ANY (keys) AND r.set > 0 AND r.marks & 6 = 0
     ORDER BY r.device, r.set, r.time DESC, r.publisher, r.boot DESC, r.sequence DESC) n
   ON CONFLICT (device, set) DO UPDATE SET time = excluded.time, values = excluded.values, texts = excluded.texts
