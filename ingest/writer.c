@@ -314,7 +314,8 @@ static void hunt_poison(struct writer *writer, const struct link_result *result)
 static void commit_failed(struct writer *writer, const struct link_result *result) {
   char quoted[300];
   bool repeat = strcmp(result->sqlstate, "23505") == 0;
-  bool data = strncmp(result->sqlstate, "22", 2) == 0 || strncmp(result->sqlstate, "23", 2) == 0;
+  bool foreign = strcmp(result->sqlstate, "22P04") == 0; // rows of another number of columns
+  bool data = (strncmp(result->sqlstate, "22", 2) == 0 && !foreign) || strncmp(result->sqlstate, "23", 2) == 0;
   writer->stats.retries++;
   must_go_back(writer, collector_put_back(writer->collector));
   if (strcmp(result->sqlstate, INTAKE_ERASED) == 0) {
@@ -322,6 +323,11 @@ static void commit_failed(struct writer *writer, const struct link_result *resul
              writer->position.number);
     run(writer, REFRESHING, intake_devices(&writer->devices));
     return;
+  }
+  if (foreign) {
+    log_error("the store does not take rows of this form: it is of another version than this program; trying again, install both "
+              "of one version",
+              "version=%s", VEDETTE_VERSION);
   }
   log_warn("a batch was refused", "sqlstate=%s batch=%" PRId64 " records=%zu error=%s", result->sqlstate, writer->position.number,
            in_work(writer)->count, log_quote(quoted, sizeof quoted, result->message));

@@ -36,7 +36,7 @@ def test_partitions_are_made_ahead(stack: Installation) -> None:
         assert day_name(now() + dt.timedelta(days=days)) in names
     with contextlib.closing(stack.stack.postgres.connect("postgres", "vedette")) as session, session.cursor() as cursor:
         cursor.execute("ANALYZE")
-    assert housekeep(stack) == {"event": (0, 0), "hour": (0, 0), "report": (0, 0), "traffic": (0, 0)}
+    assert housekeep(stack) == {"event": (0, 0), "five": (0, 0), "hour": (0, 0), "report": (0, 0), "traffic": (0, 0)}
 
 
 def test_rows_of_a_missing_day_wait_and_move(stack: Installation) -> None:
@@ -49,6 +49,19 @@ def test_rows_of_a_missing_day_wait_and_move(stack: Installation) -> None:
     assert housekeep(stack)["report"] == (1, 0)
     where = dict(stack.query("SELECT sequence, tableoid::regclass::text FROM store.report", role=ADMIN))
     assert where == {1: f"store.{day_name(old)}", 2: "store.report_default", 3: "store.report_default"}
+
+
+def test_a_store_of_another_version(stack: Installation) -> None:
+    """Whose rows look differently: the worker waits and takes no message for bad, and goes on once they fit."""
+    stack.register("d-1")
+    stack.stack.start_ingest()
+    stack.query("ALTER TABLE store.report ADD COLUMN news integer; SELECT 1", role=ADMIN)
+    stack.device("d-1").send(stack.wire.report(1))
+    log = stack.stack.logs / "vedette-ingest.log"
+    stack.wait(lambda: "another version" in log.read_text(encoding="utf-8"))
+    assert stack.value("SELECT count(*)::int FROM vedette.dead_letter") == 0
+    stack.query("ALTER TABLE store.report DROP COLUMN news; SELECT 1", role=ADMIN)
+    stack.wait_for("SELECT count(*)::int FROM vedette.report", expect=1)
 
 
 def test_a_row_is_as_small_as_promised(stack: Installation) -> None:
