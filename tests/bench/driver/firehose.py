@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from deploy.local.errors import StackError
 from deploy.local.processes import Process
@@ -27,12 +28,17 @@ def paho_null(lab: Lab, samples: int = 8, *, quiet: bool = False) -> dict[str, f
             "message_bytes": played.bytes / played.messages}
 
 
-def ingest(lab: Lab, samples: int = 8, *, repeating: int = 0, marked: bool = False) -> dict[str, float]:
-    """Ingest from the firehose until all is committed; so many devices send every report twice, which may be marked as a repeat."""
-    lab.empty_store()
+def ingest(lab: Lab, samples: int = 8, *, repeating: int = 0, marked: bool = False, fresh: bool = True,
+           beside: Callable[[Lab], Process] | None = None) -> dict[str, float]:
+    """Ingest from the firehose until all is committed; so many devices send every report twice, which may be marked as a repeat.
+    `beside` starts something that works meanwhile."""
+    if fresh:
+        lab.empty_store()
     words = ("--repeat", str(repeating), *(("--dup",) if marked else ()))
     hose = lab.firehose(lab.scale.reports if samples == 8 else lab.scale.big_reports, *words, samples=samples)
     worker = lab.start_ingest(firehose=True)
+    if beside is not None:
+        beside(lab)
     lab.warmed(hose)
     before, store_before = cpu.of_threads(worker.pid), cpu.of_family(lab.postmaster)
     played = lab.played(hose)
@@ -76,7 +82,7 @@ def _all_committed(lab: Lab, worker: Process, played: Played) -> tuple[int, int,
 def _check_rows(lab: Lab, played: Played, repeating: int) -> float:
     """Every report must be there once; returns the bytes that one takes in the store, indexes included."""
     ((rows, size),) = lab.sql(
-        "SELECT (SELECT count(*) FROM store.report), sum(pg_total_relation_size(relid)) FROM pg_partition_tree('store.report') WHERE isleaf")
+        "SELECT (SELECT count(*) FROM store.report r JOIN store.device d ON d.id = r.device WHERE d.credential LIKE 'dev-%%'), sum(pg_total_relation_size(relid)) FROM pg_partition_tree('store.report') WHERE isleaf")
     once = played.messages * DEVICES // (DEVICES + repeating)
     if rows != once:
         raise StackError(f"store.report has {rows} rows after {played.messages} messages with {once} reports")

@@ -53,14 +53,15 @@ class Scale:
     minutes: int        # of the soak
     store_devices: int  # a report of 8 samples a minute each …
     store_days: int     # … for so many days
+    fleet_devices: int  # a report each ten minutes, for two days
 
 
 FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20,
              backlog_s=120, queued=960_000, ask_save=False, after_save_s=10, minutes=60,
-             store_devices=100, store_days=30)
+             store_devices=100, store_days=30, fleet_devices=10_000)
 QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4,
               backlog_s=10, queued=50_000, ask_save=True, after_save_s=2, minutes=2,
-              store_devices=10, store_days=4)
+              store_devices=10, store_days=4, fleet_devices=200)
 
 
 @dataclass(frozen=True)

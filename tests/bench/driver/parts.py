@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import backlog, broker, connections, firehose, instructions, peers, persistence, soak, store
+from . import backlog, beside, broker, connections, firehose, instructions, peers, persistence, recorded, soak, store
 from .lab import DEVICES, Lab
 from .results import Results, Row
 
@@ -27,6 +27,7 @@ PARTS: dict[str, Part] = {
     "paho": lambda lab, _: firehose.paho_null(lab),
     "paho-quiet": lambda lab, _: firehose.paho_null(lab, quiet=True),
     "ingest": lambda lab, _: firehose.ingest(lab),
+    "keeper": lambda lab, _: beside.keeper(lab),
     "repeats": lambda lab, _: firehose.ingest(lab, repeating=1),
     "repeats-dup": lambda lab, _: firehose.ingest(lab, repeating=1, marked=True),
     "repeats-all": lambda lab, _: firehose.ingest(lab, repeating=DEVICES),
@@ -41,20 +42,22 @@ PARTS: dict[str, Part] = {
     "null": lambda lab, _: broker.null_subscriber(lab),
     "offered": _offered(OF_NULL_OFFERED),
     "half": _offered(HALF),
+    "erasure": lambda lab, results: beside.erasure(lab, HALF * results.rounds["null"][-1]["per_s"]),
     "saturated": lambda lab, results: broker.ingest_at(lab, results.rounds["null"][-1]["asked_per_s"]),
     "connections": lambda lab, _: connections.connections(lab),
     "backlog": backlog.store_away,
     "backlog-broker": backlog.ingest_away,
     "persistence": lambda lab, _: persistence.persistence(lab),
     "soak": lambda lab, _: soak.soak(lab),
+    "recorded": lambda lab, _: recorded.recorded(lab),
     "store": lambda lab, _: store.store(lab),
     "callgrind": lambda lab, _: instructions.callgrind(lab),
     "callgrind64": lambda lab, _: instructions.callgrind(lab, 64),
 }
 # The same every time, or long.
-ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "store", "callgrind", "callgrind64"}
+ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "erasure", "recorded", "store", "callgrind", "callgrind64"}
 IF_NAMED = {"soak"}  # longer than all others
-NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "ingest": "paho", "ingest64": "paho64",
+NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "erasure": "null", "keeper": "ingest", "ingest": "paho", "ingest64": "paho64",
          "repeats": "ingest", "repeats-dup": "ingest", "repeats-all": "ingest",
          "backlog": "null", "backlog-broker": "null"}
 
@@ -70,7 +73,7 @@ def _ratio(value: float | None, to: str) -> str:
 def rows(results: Results) -> list[Row]:
     """The table."""
     makers = (_paho, _ingest, _repeats, _copy, _peers, _null, _offered_rows, connections.connection_rows, backlog.backlog_rows,
-              persistence.persistence_rows, soak.soak_rows, store.store_rows, _instructions)
+              persistence.persistence_rows, soak.soak_rows, beside.beside_rows, recorded.recorded_rows, store.store_rows, _instructions)
     return [row for maker in makers for row in maker(results)]
 
 
