@@ -16,7 +16,7 @@ enum { CHUNK_MOST = 256 }; // reports in a chunk: more gain little, and a reader
 struct chunk_report {
   int64_t time, received, boot, sequence, batch;
   int32_t device, publisher, size;
-  int16_t set, marks, digest;
+  int16_t set, marks;
   size_t count;         // metrics of the set
   const double *values; // of each …
   const bool *nulls;    // … unless it has none

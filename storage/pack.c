@@ -9,6 +9,7 @@ enum {
   EXPONENT_BITS = 5,
   WIDTH_BITS = 7,
   ODD_BITS = 11,
+  LENGTH_BITS = 7,
   HEAD_BITS = KIND_BITS + 1 + EXPONENT_BITS + WIDTH_BITS + ODD_BITS
 };
 enum { ODD_COST = ODD_BITS + 1 + 64 }; // bits of a double that stands alone
@@ -88,6 +89,28 @@ static unsigned length_of(uint64_t value) {
   return value == 0 ? 0 : 64 - (unsigned)__builtin_clzll(value);
 }
 
+// Bits of two's complement that `value` needs.
+static unsigned signed_length(uint64_t value) {
+  return value == 0 ? 0 : 1 + length_of(value >> 63 != 0 ? ~value : value);
+}
+
+static void put_signed(struct bits *bits, uint64_t value) {
+  unsigned length = signed_length(value);
+  bits_put(bits, length, LENGTH_BITS);
+  bits_put(bits, value, length);
+}
+
+static uint64_t take_signed(struct reader *reader) {
+  unsigned length = (unsigned)take(reader, LENGTH_BITS);
+  if (length > 64) {
+    reader->failed = true;
+    return 0;
+  }
+  uint64_t value = take(reader, length);
+  bool negative = length > 0 && value >> (length - 1) != 0;
+  return negative && length < 64 ? value | UINT64_MAX << length : value;
+}
+
 // --- a column of integers
 
 // How a column is written: which of its numbers stand alone, and the rest as `base + number * 10^exponent`.
@@ -110,7 +133,7 @@ static struct plan plan_frame(const int64_t *values, size_t count) {
   if (count == 0 || plan.width == 64) {
     plan.base = 0;
   }
-  plan.bits = HEAD_BITS + 64 + count * plan.width;
+  plan.bits = HEAD_BITS + LENGTH_BITS + signed_length(plan.base) + count * plan.width;
   return plan;
 }
 
@@ -135,7 +158,7 @@ static struct plan plan_delta(const int64_t *values, size_t count) {
   }
   plan.base = (uint64_t)least;
   plan.first = (uint64_t)values[0];
-  plan.bits = HEAD_BITS + 128 + (count - 1) * plan.width;
+  plan.bits = HEAD_BITS + 2 * LENGTH_BITS + signed_length(plan.base) + signed_length(plan.first) + (count - 1) * plan.width;
   return plan;
 }
 
@@ -173,9 +196,9 @@ static void put_head(struct bits *bits, const struct plan *plan, size_t odd) {
   bits_put(bits, plan->exponent, EXPONENT_BITS);
   bits_put(bits, plan->width, WIDTH_BITS);
   bits_put(bits, odd, ODD_BITS);
-  bits_put(bits, plan->base, 64);
+  put_signed(bits, plan->base);
   if (plan->delta) {
-    bits_put(bits, plan->first, 64);
+    put_signed(bits, plan->first);
   }
 }
 
@@ -334,8 +357,8 @@ static struct head take_head(struct reader *reader) {
   head.plan.exponent = (unsigned)take(reader, EXPONENT_BITS);
   head.plan.width = (unsigned)take(reader, WIDTH_BITS);
   head.odd = take(reader, ODD_BITS);
-  head.plan.base = take(reader, 64);
-  head.plan.first = head.plan.delta ? take(reader, 64) : 0;
+  head.plan.base = take_signed(reader);
+  head.plan.first = head.plan.delta ? take_signed(reader) : 0;
   if (head.plan.kind > PACK_PATTERN || head.plan.exponent >= POWERS || head.plan.width > 64) {
     reader->failed = true;
   }

@@ -8,8 +8,8 @@
 //   exponent  5 bits  a power of ten
 //   width     7 bits  of a number; 0: they are all equal
 //   odd      11 bits  how many stand alone
-//   base     64 bits  is added to each number
-//   first    64 bits  with `delta` only: the integer before the first difference
+//   base              is added to each number; as the next one a length of 7 bits, and so many bits of two's complement
+//   first             with `delta` only: the integer before the first difference
 //   odd × (place 11 bits, null 1 bit, and where it is not null the 64 bits of the double)
 //
 // An integer is base + number * 10^exponent (whole; 10^0 otherwise). A double is integer / 10^exponent (decimal), or has the

@@ -77,7 +77,7 @@ struct script *packing_next(struct packing *packing, uint32_t after_s, uint32_t 
 
 // --- reading and packing
 
-enum { DEVICE, PUBLISHER, SET, TIME, RECEIVED, BOOT, SEQUENCE, BATCH, DIGEST, SIZE, MARKS, VALUES, TEXTS };
+enum { DEVICE, PUBLISHER, SET, TIME, RECEIVED, BOOT, SEQUENCE, BATCH, SIZE, MARKS, VALUES, TEXTS };
 
 static bool take_values(struct region *region, struct field_array array, struct chunk_report *report) {
   size_t count = (size_t)(array.left > 0 ? array.left : 0);
@@ -129,7 +129,6 @@ static bool take_report(struct region *region, const PGresult *rows, int row, st
                                   .boot = field_int8(rows, row, BOOT),
                                   .sequence = field_int8(rows, row, SEQUENCE),
                                   .batch = field_int8(rows, row, BATCH),
-                                  .digest = field_int2(rows, row, DIGEST),
                                   .size = field_int4(rows, row, SIZE),
                                   .marks = field_int2(rows, row, MARKS)};
   return take_values(region, field_array(rows, row, VALUES), report) && take_texts(region, field_array(rows, row, TEXTS), report);
@@ -206,7 +205,7 @@ struct script *packing_read(struct packing *packing) {
   packing->count = 0;
   script_add_binary(
       script,
-      "SELECT device, publisher, set, time, received, boot, sequence, batch, digest, size, marks, values,"
+      "SELECT device, publisher, set, time, received, boot, sequence, batch, size, marks, values,"
       " nullif(texts, '')::text[] FROM ("
       " SELECT *, sum(1 + coalesce(cardinality(values), 0)"
       " + octet_length(texts) / 8) OVER (ORDER BY " KEY " ROWS UNBOUNDED PRECEDING) AS weight"

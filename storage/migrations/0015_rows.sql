@@ -1,7 +1,35 @@
--- A smaller raw row: 168 bytes instead of 184 with eight doubles, and 32 instead of 48 in the unique index. What is stored moves into new
--- tables, in one transaction: nobody reads or writes reports meanwhile, and both copies are there until its end.
-LOCK TABLE store.report IN ACCESS EXCLUSIVE MODE;
-DROP VIEW vedette.report, vedette.sample, vedette.sequence_gap, store.sequence_recent, store.receipt;
+-- A smaller raw row: 168 bytes instead of 184 with eight doubles, and 32 instead of 48 in the unique index; and smaller chunks: heads with
+-- short numbers, times of receipt to the millisecond, no digests. What is stored moves into new tables, in one transaction: nobody reads or
+-- writes reports meanwhile, and both copies are there until its end. What is compressed becomes raw again, for the keeper to compress anew.
+LOCK TABLE store.report, store.packed IN ACCESS EXCLUSIVE MODE;
+DO $$
+DECLARE
+  known record;
+BEGIN
+  FOR known IN SELECT to_char(p.day, 'YYYYMMDD') AS day FROM store.packing p LOOP
+    EXECUTE format('DROP TRIGGER IF EXISTS report_packed ON store.%I', 'report_' || known.day);
+  END LOOP;
+END $$;
+INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks, values, texts)
+SELECT to_timestamp(a.time[v.k] / 1e6::double precision), to_timestamp((a.time[v.k] + a.received[v.k]) / 1e6::double precision), a.boot[v.k],
+       a.sequence[v.k], a.batch[v.k], a.digest[v.k], p.device, p.publisher, a.size[v.k], p.set, a.marks[v.k], v.values,
+       CASE WHEN array_remove(t.texts, NULL) <> '{}' THEN t.texts END
+FROM store.packed p
+CROSS JOIN LATERAL (
+  SELECT store.unpack_integers(p.time, p.count) AS time, store.unpack_integers(p.received, p.count) AS received,
+         store.unpack_integers(p.boot, p.count) AS boot, store.unpack_integers(p.sequence, p.count) AS sequence,
+         store.unpack_integers(p.batch, p.count) AS batch, store.unpack_integers(p.digest, p.count) AS digest,
+         store.unpack_integers(p.size, p.count) AS size, store.unpack_integers(p.marks, p.count) AS marks OFFSET 0) a
+CROSS JOIN LATERAL (
+  SELECT g.k, array_agg(x.value ORDER BY x.place) FILTER (WHERE x.place IS NOT NULL) AS values
+  FROM generate_series(1, p.count) AS g(k)
+  LEFT JOIN (SELECT c.place, n.value, n.k FROM unnest(p.values) WITH ORDINALITY AS c(bits, place)
+             CROSS JOIN LATERAL unnest(store.unpack_values(c.bits, p.count)) WITH ORDINALITY AS n(value, k)) x ON x.k = g.k
+  GROUP BY g.k) v
+CROSS JOIN LATERAL (SELECT p.texts[(v.k - 1) * cardinality(p.values) + 1 : v.k * cardinality(p.values)] AS texts) t;
+DELETE FROM store.packing;
+DROP VIEW vedette.report, vedette.sample, vedette.sequence_gap, store.sequence_recent, store.receipt, store.unpacked;
+DROP TABLE store.packed;
 ALTER TABLE store.report RENAME TO report_before;
 
 -- One row a message and distinct sample time. marks: 1 historical, 2 device has no clock, 4 clock ahead, 8 clock behind, 16 no number of its
@@ -22,13 +50,12 @@ CREATE TABLE store.report (
   values      double precision[]           -- in the order of the set; NULL where the value is text
 ) PARTITION BY RANGE (time);
 
--- The days and the default partition, under their names; the trigger of days that are compressed, or being compressed, goes along.
+-- The days and the default partition, under their names.
 DO $$
 DECLARE
   part record;
 BEGIN
-  FOR part IN SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bound,
-                     EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'report_packed') AS packed
+  FOR part IN SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bound
               FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'store.report_before'::regclass ORDER BY c.relname
   LOOP
     EXECUTE format('ALTER TABLE store.%I RENAME TO %I', part.name, part.name || '_before');
@@ -38,12 +65,121 @@ BEGIN
                            ((digest & 65535) - (digest & 32768) * 2)::smallint, coalesce(texts::text, ''''), values
                     FROM store.%I', part.name, part.name || '_before');
     EXECUTE format('DROP TABLE store.%I', part.name || '_before');
-    IF part.packed THEN
-      EXECUTE format('CREATE TRIGGER report_packed BEFORE INSERT ON store.%I FOR EACH ROW EXECUTE FUNCTION store.refuse_packed()', part.name);
-    END IF;
   END LOOP;
 END $$;
 DROP TABLE store.report_before;
+
+-- As before (0011), but for the digest.
+CREATE TABLE store.packed (
+  first         timestamptz NOT NULL,      -- device time of the first report …
+  last          timestamptz NOT NULL,      -- … and of the last
+  received_last timestamptz NOT NULL,      -- the latest receipt
+  device        integer NOT NULL,
+  publisher     integer NOT NULL,
+  set           smallint NOT NULL,
+  count         smallint NOT NULL,         -- reports
+  time          bit varying NOT NULL,      -- columns of `count` integers: Unix microseconds …
+  received      bit varying NOT NULL,      -- … from the time's millisecond to the receipt's, microseconds
+  boot          bit varying NOT NULL,
+  sequence      bit varying NOT NULL,
+  batch         bit varying NOT NULL,
+  size          bit varying NOT NULL,
+  marks         bit varying NOT NULL,
+  values        bit varying[] NOT NULL,    -- a column of doubles for each metric of the set
+  texts         text[]                     -- report by report, a text or NULL for each metric; NULL: there is none
+) PARTITION BY RANGE (first);
+CREATE INDEX packed_device ON store.packed (device, first);
+GRANT INSERT ON store.packed TO vedette_keeper;
+
+-- A number of two's complement behind its length (storage/pack.h); `at`: where the length begins, from 1.
+CREATE FUNCTION store.signed_at(packed bit varying, at integer) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE l.bits WHEN 0 THEN 0
+                     ELSE substring(packed FROM at + 7 FOR l.bits)::bigint
+                          | CASE WHEN l.bits < 64 AND get_bit(packed, at + 6) = 1 THEN -1::bigint << l.bits ELSE 0 END END
+  FROM (SELECT substring(packed FROM at FOR 7)::integer AS bits) l
+$$;
+
+-- As before (0011), with the short head.
+CREATE OR REPLACE FUNCTION store.unpack_integers(packed bit varying, count integer) RETURNS bigint[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 10000 SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  kind integer := substring(packed FROM 1 FOR 2)::integer;
+  unit bigint := CASE kind WHEN 0 THEN store.power_of_ten(substring(packed FROM 4 FOR 5)::integer) ELSE 1 END;
+  width integer := substring(packed FROM 9 FOR 7)::integer;
+  base bigint := store.signed_at(packed, 27);
+  at integer := 34 + substring(packed FROM 27 FOR 7)::integer;
+  sum bigint;
+  numbers bigint[];
+BEGIN
+  IF get_bit(packed, 2) = 0 THEN
+    IF width = 0 THEN
+      RETURN array_fill(base, ARRAY[count]);
+    END IF;
+    at := at - width;
+    RETURN ARRAY(SELECT base + unit * substring(packed FROM at + k * width FOR width)::bigint FROM generate_series(1, count) AS k);
+  END IF;
+  sum := store.signed_at(packed, at);
+  at := at + 7 + substring(packed FROM at FOR 7)::integer - width;
+  numbers := array_fill(sum, ARRAY[count]);
+  FOR k IN 2 .. count LOOP
+    sum := sum + base;
+    IF width > 0 THEN
+      sum := sum + unit * substring(packed FROM at + (k - 1) * width FOR width)::bigint;
+    END IF;
+    numbers[k] := sum;
+  END LOOP;
+  RETURN numbers;
+END $$;
+
+CREATE OR REPLACE FUNCTION store.unpack_values(packed bit varying, count integer) RETURNS double precision[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 10000 SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  kind integer := substring(packed FROM 1 FOR 2)::integer;
+  scale double precision := store.power_of_ten(substring(packed FROM 4 FOR 5)::integer)::double precision;
+  width integer := substring(packed FROM 9 FOR 7)::integer;
+  odd integer := substring(packed FROM 16 FOR 11)::integer;
+  delta boolean := get_bit(packed, 2) = 1;
+  at integer := 34 + substring(packed FROM 27 FOR 7)::integer;
+  base bigint;
+  numbers double precision[];
+BEGIN
+  IF kind = 1 AND NOT delta AND width > 0 THEN
+    base := store.signed_at(packed, 27);
+    at := at - width;
+    numbers := ARRAY(SELECT (base + substring(packed FROM at + k * width FOR width)::bigint)::double precision / scale
+                     FROM generate_series(1, count) AS k);
+    at := at + width;
+  ELSIF kind = 1 THEN
+    numbers := ARRAY(SELECT i::double precision / scale FROM unnest(store.unpack_integers(packed, count)) AS i);
+  ELSE
+    numbers := ARRAY(SELECT store.double_of(i) FROM unnest(store.unpack_integers(packed, count)) AS i);
+  END IF;
+  IF delta THEN
+    at := at + 7 + substring(packed FROM at FOR 7)::integer - width;
+  END IF;
+  at := at + count * width;
+  FOR i IN 1 .. odd LOOP
+    numbers[1 + substring(packed FROM at FOR 11)::integer] :=
+      CASE get_bit(packed, at + 10) WHEN 0 THEN store.double_of(substring(packed FROM at + 12 FOR 64)::bigint) END;
+    at := at + CASE get_bit(packed, at + 10) WHEN 0 THEN 76 ELSE 12 END;
+  END LOOP;
+  RETURN numbers;
+END $$;
+
+CREATE VIEW store.unpacked AS
+SELECT to_timestamp(a.time[k] / 1e6::double precision) AS time,
+       to_timestamp((a.time[k] - a.time[k] % 1000 + a.received[k]) / 1e6::double precision) AS received,
+       a.boot[k] AS boot, a.sequence[k] AS sequence, a.batch[k] AS batch, p.device, p.publisher,
+       a.size[k]::integer AS size, p.set, a.marks[k]::smallint AS marks,
+       p.first AS chunk_first, p.received_last AS chunk_received_last
+FROM store.packed p
+CROSS JOIN LATERAL (
+  SELECT store.unpack_integers(p.time, p.count) AS time, store.unpack_integers(p.received, p.count) AS received,
+         store.unpack_integers(p.boot, p.count) AS boot, store.unpack_integers(p.sequence, p.count) AS sequence,
+         store.unpack_integers(p.batch, p.count) AS batch, store.unpack_integers(p.size, p.count) AS size,
+         store.unpack_integers(p.marks, p.count) AS marks OFFSET 0) a
+CROSS JOIN LATERAL generate_series(1, p.count) AS k;
 
 -- Which message it was stands in the index as one number, made of publisher, boot and sequence: they would take 20 bytes. Within a boot no two
 -- messages have one number. Between boots chance has 64 bits; who makes up boots and sequences can have two messages of one device and one
@@ -75,7 +211,7 @@ BEGIN  -- plpgsql keeps the plan
     FROM asked a JOIN store.report r ON r.device = a.device AND r.time = a.at
       AND r.sequence # hashint8extended(r.boot >> 32, hashint8extended(r.boot & 4294967295, r.publisher)) = a.number
     UNION ALL
-    SELECT a.place, (store.unpack_integers(p.digest, p.count))[t.k] = a.digest & 65535 FROM asked a
+    SELECT a.place, true FROM asked a  -- what is compressed has no digest: whatever has its key is its repeat
     JOIN store.packed p ON p.device = a.device AND p.publisher = a.publisher
       AND p.first <= a.at AND p.last >= a.at AND p.first >= date_trunc('day', a.at, 'UTC')
     CROSS JOIN LATERAL unnest(store.unpack_integers(p.time, p.count)) WITH ORDINALITY AS t(time, k)
@@ -164,7 +300,7 @@ CROSS JOIN LATERAL unnest(s.metrics, r.values, nullif(r.texts, '')::text[]) AS p
 JOIN store.metric m ON m.id = p.metric
 LEFT JOIN store.model_metric mm ON mm.model = d.model AND mm.metric = p.metric
 UNION ALL
-SELECT to_timestamp(a.time[k] / 1e6::double precision), to_timestamp((a.time[k] + a.received[k]) / 1e6::double precision),
+SELECT to_timestamp(a.time[k] / 1e6::double precision), to_timestamp((a.time[k] - a.time[k] % 1000 + a.received[k]) / 1e6::double precision),
        c.device, d.credential, c.publisher, a.boot[k], a.sequence[k], m.name, mm.kind, mm.unit, v.value[k],
        c.texts[(k - 1) * cardinality(s.metrics) + p.place]
 FROM store.packed c
@@ -180,3 +316,4 @@ CROSS JOIN LATERAL (SELECT store.unpack_values(c.values[p.place], c.count) AS va
 CROSS JOIN LATERAL generate_series(1, c.count) AS k;
 
 GRANT SELECT ON vedette.report, vedette.sample, vedette.sequence_gap TO vedette_console, vedette_grafana, vedette_analysis, vedette_ingest;
+REVOKE ALL ON FUNCTION store.signed_at FROM PUBLIC;

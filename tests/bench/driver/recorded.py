@@ -20,7 +20,7 @@ from .results import Results, Row
 LONGEST_S = 1800.0
 # Rows and index entries as they are stored; not what is left free in the last page of each small partition.
 ROW_BYTES = "28 + 28 + " + " + ".join(f"coalesce(pg_column_size(p.{column}), 0)" for column in (
-    "first", "last", "received_last", "device", "publisher", "set", "count", "time", "received", "boot", "sequence", "batch", "digest", "size",
+    "first", "last", "received_last", "device", "publisher", "set", "count", "time", "received", "boot", "sequence", "batch", "size",
     "marks", "values", "texts"))
 
 
