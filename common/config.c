@@ -67,7 +67,7 @@ static const struct setting settings[] = {
     {"analysis.http.address", TEXT, AT(analysis.http.address), 0, 0, "127.0.0.1"},
     {"analysis.http.port", PORT, AT(analysis.http.port), 0, 65535, "0"},
     {"keeper.compress_after_h", UINT32, AT(keeper.compress_after_h), 1, 1 << 20, "48"},
-    {"keeper.share", REAL, AT(keeper.share), 0.01, 1, "0.2"},
+    {"keeper.share", REAL, AT(keeper.share), 0.01, 1, "0.1"},
     {"keeper.http.address", TEXT, AT(keeper.http.address), 0, 0, "127.0.0.1"},
     {"keeper.http.port", PORT, AT(keeper.http.port), 0, 65535, "0"},
 };

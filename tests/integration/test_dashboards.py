@@ -5,6 +5,7 @@ The macros are expanded as Grafana's PostgreSQL data source does (https://grafan
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Iterator
@@ -42,9 +43,9 @@ def time_group(match: re.Match[str]) -> str:
     return f"floor(extract(epoch from {words[0]})/{seconds})*{seconds}" + (' AS "time"' if match[1] else "")
 
 
-def expand(sql: str) -> str:
+def expand(sql: str, since: dt.datetime = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), until: dt.datetime = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)) -> str:
     """A panel's query as it reaches the database."""
-    start, end = "'2020-01-01T00:00:00Z'", "'2100-01-01T00:00:00Z'"
+    start, end = f"'{since.isoformat()}'", f"'{until.isoformat()}'"
     sql = sql.replace("$__interval", "10s").replace("$device", DEVICE).replace("$metric", METRIC)
     sql = re.sub(r"\$__timeGroup(Alias)?\(([^)]*)\)", time_group, sql)
     sql = re.sub(r"\$__timeFilter\(([^)]*)\)", lambda match: f"{match[1]} BETWEEN {start} AND {end}", sql)

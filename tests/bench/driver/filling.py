@@ -62,6 +62,7 @@ def register(lab: Lab, prefix: str, devices: int, days: int, every_s: int, *, ow
                         for parent, unit in (("report", "day"), ("five", "day"), ("hour", "month"))))
     lab.sql("INSERT INTO store.model (name) VALUES ('bench') ON CONFLICT DO NOTHING")
     ((base,),) = lab.sql("SELECT coalesce(max(id), 0) + 1 FROM store.device")
+    prefix = f"{prefix}-{base}"  # a part may come again
     if owners:
         lab.sql("INSERT INTO store.owner (name) SELECT %s || '-owner-' || n FROM generate_series(0, %s - 1) n", prefix, devices)
     lab.sql("INSERT INTO store.device (id, credential, model, owner) OVERRIDING SYSTEM VALUE SELECT %s + n, %s || '-' || n, m.id, o.id"
@@ -98,4 +99,5 @@ def fill(lab: Lab, fleet: Fleet, *, peer: bool = True) -> float:
             fleet.base, fleet.devices, fleet.first, fleet.end - dt.timedelta(hours=1))
     for table in ("bench.sample", "store.report", "store.latest", "store.device", "store.metric_set"):
         lab.sql(f"VACUUM (ANALYZE) {table}")
+    lab.sql("CHECKPOINT")  # as every measurement begins
     return seconds
