@@ -139,6 +139,13 @@ static void check_erasure(struct batch *batch, struct message *message) {
                  : message->connectivity != NULL ? message->connectivity->time
                                                  : 0;
   bool told = !(time_marks(time, message->record.received, false) & MARK_NO_CLOCK) && time < device->not_before;
+  const Vedette__V1__Report *report = message->report;
+  for (size_t i = 0; report != NULL && !told && i < report->n_samples; i++) {
+    told = report->samples[i]->time != 0 && report->samples[i]->time < device->not_before;
+  }
+  for (size_t i = 0; report != NULL && !told && i < report->n_events; i++) {
+    told = report->events[i]->time != 0 && report->events[i]->time < device->not_before;
+  }
   if (told || message->record.received < device->not_before) {
     batch->buries = true;
     message_reject(message, VEDETTE__V1__REASON__REASON_TIME, "of before the erasure of what was known of this credential");

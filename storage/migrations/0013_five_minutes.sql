@@ -124,6 +124,7 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
   written_five AS (
     INSERT INTO store.five (time, device, metric, slots, mean, min, max)
     SELECT start, m.device, m.metric, m.slots, m.five_mean, m.five_min, m.five_max FROM made m
+    WHERE start >= now() - store.longest('detail')  -- older ones would lie in no partition, and stay
     ON CONFLICT (device, metric, time) DO UPDATE SET slots = excluded.slots, mean = excluded.mean, min = excluded.min, max = excluded.max)
   INSERT INTO store.hour (time, device, metrics, counts, min, max, sums, squares, lasts, sketch_ends, sketch_keys, sketch_counts)
   SELECT start, f.device, f.metrics, f.counts, f.min, f.max, f.sums, f.squares, f.lasts, f.sketch_ends, k.keys, k.counts

@@ -90,6 +90,23 @@ BEGIN
   RETURN said;
 END $$;
 
+-- The same of the texts in an explanation; its keys and numbers are no names, whatever devices are called.
+CREATE FUNCTION store.without_names(said jsonb, names text[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
+BEGIN
+  CASE jsonb_typeof(said)
+    WHEN 'object' THEN
+      RETURN (SELECT coalesce(jsonb_object_agg(e.key, store.without_names(e.value, names)), '{}') FROM jsonb_each(said) AS e);
+    WHEN 'array' THEN
+      RETURN (SELECT coalesce(jsonb_agg(store.without_names(e.value, names) ORDER BY e.place), '[]')
+              FROM jsonb_array_elements(said) WITH ORDINALITY AS e(value, place));
+    WHEN 'string' THEN
+      RETURN to_jsonb(store.without_names(said #>> '{}', names));
+    ELSE
+      RETURN said;
+  END CASE;
+END $$;
+
 -- Dead letters of these devices, and those of strangers and gateways that name one: in the topic, in what is wrong, or in the payload, where
 -- a name stands behind its length (protobuf) or between quotes (JSON).
 CREATE FUNCTION store.delete_letters(ids integer[], names text[]) RETURNS bigint
@@ -157,8 +174,8 @@ BEGIN
     counts := counts || jsonb_build_object(replace(what, '_', ' '), rows);
   END LOOP;
   -- What others' alerts say of them.
-  UPDATE store.alert SET sentence = store.without_names(sentence, names), explanation = store.without_names(explanation::text, names)::jsonb
-  WHERE EXISTS (SELECT FROM unnest(names) AS n WHERE position(n IN sentence || explanation) > 0);
+  UPDATE store.alert SET sentence = store.without_names(sentence, names), explanation = store.without_names(explanation, names)
+  WHERE EXISTS (SELECT FROM unnest(names) AS n WHERE position(n IN sentence) > 0 OR store.without_names(explanation, ARRAY[n]) <> explanation);
   UPDATE store.alert_event SET detail = store.without_names(detail, names)
   WHERE EXISTS (SELECT FROM unnest(names) AS n WHERE position(n IN detail) > 0);
   -- The ledger's exceptions stay, as nobody's: the books go on adding up.
@@ -360,7 +377,7 @@ BEGIN
   WHERE excluded.time >= l.time;
 END $$;
 
-REVOKE ALL ON FUNCTION store.digest_of, store.look_for_tombstone, store.hold_erasures, store.fence, store.is_erased, store.without_names,
+REVOKE ALL ON FUNCTION store.digest_of, store.look_for_tombstone, store.hold_erasures, store.fence, store.is_erased, store.without_names(text, text[]), store.without_names(jsonb, text[]),
   store.delete_letters, store.delete_connectivity, store.delete_reports, store.delete_devices, store.begin_erasure, store.finish_erasure,
   store.finish_erasures, store.retained_cleared, store.journal_forgot, store.feed_is_new FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION store.fence, store.retained_cleared, store.journal_forgot TO vedette_ingest;

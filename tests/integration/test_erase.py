@@ -215,3 +215,16 @@ def test_inside_a_compressed_day(stack: Installation) -> None:
     assert stack.value("SELECT count(*)::int FROM vedette.sample") == 40
     assert stack.value("SELECT count(*)::int FROM vedette.hour") == 1
     assert "adds up" in stack.stack.vedette("ledger", "--check", "--since", "1h")
+
+
+def test_a_name_that_is_a_word_or_a_number(stack: Installation) -> None:
+    """Numbers and keys in what alerts of others say are no names."""
+    stack.register("7", "observed", "other-1")
+    said = '{"observed": {"publisher": 7, "text": "as 7 and pump-7 said", "list": ["observed", 7]}}'
+    stack.query("""INSERT INTO store.alert (device, kind, state, severity, opened_at, changed_at, sentence, explanation)
+                   SELECT id, 'identity mismatch', 'open', 'major', now(), now(), 'by 7', %s FROM store.device WHERE credential = 'other-1' RETURNING id""",
+                said, role=ADMIN)
+    for name in ("7", "observed"):
+        stack.stack.vedette("device", "erase", name, "--yes", "--wait", "0")
+    assert stack.query("SELECT sentence, explanation FROM vedette.alert") == [
+        ("by an erased device", {"observed": {"publisher": 7, "text": "as an erased device and pump-7 said", "list": ["an erased device", 7]}})]
