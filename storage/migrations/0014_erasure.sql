@@ -190,10 +190,11 @@ END $$;
 
 -- Begins one: from its commit on nobody of these is known. Returns its number. Those who are erased already are left out.
 CREATE FUNCTION store.begin_erasure(of_what text, ids integer[]) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET lock_timeout = '5s' AS $$
 DECLARE
   this bigint;
 BEGIN
+  LOCK TABLE store.device IN ROW EXCLUSIVE MODE;  -- waits for an import now, not with the lock that all writers want
   PERFORM pg_advisory_xact_lock(hashtext('store.erasure'));
   INSERT INTO store.erasure (what, devices)
   SELECT of_what, count(*) FROM store.device WHERE id = ANY (ids) AND life <> 'erased' RETURNING id INTO this;
