@@ -27,6 +27,26 @@ static void vacuum(PGconn *connection) {
   }
 }
 
+// Deletes the devices of an erasure, a few in each transaction.
+static bool delete_all(struct cli *cli, PGconn *connection, const char *id) {
+  long long left = 1;
+  while (left > 0) {
+    PGresult *result = db_query(cli, connection, "SELECT store.finish_erasure($1::bigint) AS left", 1, &id);
+    if (result == NULL) {
+      return false;
+    }
+    left = db_number(result, 0, "left");
+    PQclear(result);
+    if (left > 0 && isatty(STDERR_FILENO) == 1) {
+      fprintf(stderr, "\r%lld devices left\033[K", left);
+    }
+  }
+  if (isatty(STDERR_FILENO) == 1) {
+    fputs("\r\033[K", stderr);
+  }
+  return true;
+}
+
 // Waits until the workers have done their part, and shows who is waited for. The receipt, or NULL with the error said.
 static PGresult *wait_for_workers(struct cli *cli, PGconn *connection, const char *id, int patience_s) {
   bool shown = false;
@@ -85,7 +105,7 @@ static int erase(struct cli *cli, PGconn *connection, const char *what, const ch
     goto out; // nothing was done
   }
   id = db_text(begun, 0, "id");
-  if (!db_run(cli, connection, "SELECT store.finish_erasure($1::bigint)", 1, &id)) {
+  if (!delete_all(cli, connection, id)) {
     fputs("vedette: the erasure has begun; vedette-keeper finishes it\n", stderr);
     goto out;
   }

@@ -40,6 +40,7 @@ void erasing_free(struct erasing *erasing) {
 
 void erasing_start(struct erasing *erasing, int64_t erased_to) {
   erasing->forgotten = erasing->forgetting = erased_to;
+  erasing->soiled = erasing->soiled || erasing->turned;
   erasing->turned = erasing->telling = erasing->asked = false;
   erasing->count = 0;
 }

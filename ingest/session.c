@@ -187,8 +187,8 @@ static void subscribe(struct session *session) {
 static void on_connected(void *context, MQTTAsync_successData5 *response) {
   struct session *session = context;
   atomic_store(&session->state, UP);
-  atomic_store(&session->notices, 0); // of those that went down with the connection nothing may be heard
-  if (atomic_exchange(&session->clears, 0) > 0) {
+  atomic_store(&session->notices, 0);      // of those that went down with the connection nothing may be heard
+  if (atomic_load(&session->clears) > 0) { // Paho answers for these too, sooner or later; the store names them again
     atomic_store(&session->clear_failed, true);
   }
   log_info("broker connected", "session_present=%d", response->alt.connect.sessionPresent);

@@ -109,9 +109,7 @@ static void take_device(const struct intake_device *device, void *arg) {
   if (directory_put(writer->directory, device) == NULL) {
     log_error("out of memory for the registry", "device=%" PRId32, device->id);
   }
-  if (device->not_before != 0) {
-    tombstones_remove(writer->tombstones, device->credential);
-  }
+  tombstones_remove(writer->tombstones, device->credential); // registered again, or the store is one of before the erasure
 }
 
 static void take_kept(int32_t id, int64_t letters, int64_t bytes, void *arg) {

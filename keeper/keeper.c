@@ -39,6 +39,7 @@ struct keeper {
   struct link *link;
   struct event *timer;
   struct config_keeper config;
+  int32_t unerased;  // devices of an erasure that are left
   int32_t rolled_up; // in the last turn …
   uint64_t rollups;  // … and in all
   struct packing *packing;
@@ -67,8 +68,11 @@ static struct script *next_prune(struct keeper *keeper, bool begin) {
 }
 
 static struct script *next_erasures(struct keeper *keeper, bool begin) {
-  (void)keeper;
-  return begin ? upkeep_erasures() : NULL;
+  if (begin) {
+    return upkeep_erasures(&keeper->unerased);
+  }
+  keeper->more = keeper->unerased > 0;
+  return NULL;
 }
 
 static struct script *next_rollup(struct keeper *keeper, bool begin) {

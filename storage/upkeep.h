@@ -11,8 +11,8 @@
 struct script *upkeep_partitions(void);
 // Makes rollups of hours that are over, at most `most`; *made is how many.
 struct script *upkeep_rollups(int32_t most, int32_t *made);
-// Finishes erasures that nobody is at any more.
-struct script *upkeep_erasures(void);
+// Goes on with an erasure that nobody is at any more; *left is how many of its devices are to be deleted yet.
+struct script *upkeep_erasures(int32_t *left);
 // Deletes by age what has no partitions.
 struct script *upkeep_prune(void);
 

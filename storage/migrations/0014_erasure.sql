@@ -210,29 +210,43 @@ BEGIN
   RETURN this;
 END $$;
 
--- Deletes what there is of its devices. Who died in the midst of it, or the keeper for them, calls it again.
-CREATE FUNCTION store.finish_erasure(this bigint) RETURNS void
+-- Deletes what there is of a few of its devices; returns how many are left. Few, since ingest waits for the books of its minute until this
+-- commits. Who died in the midst of it, or the keeper for them, calls it again.
+CREATE FUNCTION store.finish_erasure(this bigint, at_most integer DEFAULT 10) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
   ids integer[];
   names text[];
+  done jsonb;
+  rest integer;
 BEGIN
   PERFORM FROM store.erasure WHERE id = this FOR UPDATE;
-  SELECT array_agg(device), array_agg(credential) INTO ids, names FROM store.erasing WHERE erasure = this AND NOT deleted;
-  IF ids IS NOT NULL THEN
-    UPDATE store.erasure SET counts = store.delete_devices(ids, names), deleted_at = clock_timestamp() WHERE id = this;
-    UPDATE store.erasing SET deleted = true WHERE erasure = this;
-    DELETE FROM store.erasing WHERE erasure = this AND cleared;
+  SELECT array_agg(e.device), array_agg(e.credential) INTO ids, names
+  FROM (SELECT device, credential FROM store.erasing WHERE erasure = this AND NOT deleted ORDER BY device LIMIT at_most) e;
+  IF ids IS NULL THEN
+    RETURN 0;
   END IF;
+  done := store.delete_devices(ids, names);
+  UPDATE store.erasing SET deleted = true WHERE device = ANY (ids);
+  DELETE FROM store.erasing WHERE device = ANY (ids) AND cleared;
+  SELECT count(*) INTO rest FROM store.erasing WHERE erasure = this AND NOT deleted;
+  UPDATE store.erasure SET deleted_at = CASE rest WHEN 0 THEN clock_timestamp() END,
+         counts = (SELECT jsonb_object_agg(d.key, d.value::bigint + coalesce((counts ->> d.key)::bigint, 0)) FROM jsonb_each_text(done) AS d)
+  WHERE id = this;
+  RETURN rest;
 END $$;
 
--- The keeper's: finishes what nobody does any more.
-CREATE FUNCTION store.finish_erasures() RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
-  SELECT store.finish_erasure(e.erasure) FROM (
-    SELECT DISTINCT x.erasure FROM store.erasing x JOIN store.erasure r ON r.id = x.erasure
-    WHERE NOT x.deleted AND r.asked_at < clock_timestamp() - interval '1 minute') e
-$$;
+-- The keeper's: goes on with an erasure that nobody is at any more; returns how many devices of it are left.
+CREATE FUNCTION store.finish_erasures() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  this bigint;
+BEGIN
+  SELECT r.id INTO this FROM store.erasure r
+  WHERE r.asked_at < clock_timestamp() - interval '1 minute' AND EXISTS (SELECT FROM store.erasing e WHERE e.erasure = r.id AND NOT e.deleted)
+  ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+  RETURN CASE WHEN this IS NULL THEN 0 ELSE store.finish_erasure(this) END;
+END $$;
 
 -- The ingest workers': the broker keeps nothing of these devices any more …
 CREATE FUNCTION store.retained_cleared(ids integer[]) RETURNS void

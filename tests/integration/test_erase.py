@@ -190,6 +190,22 @@ def test_whoever_dies(stack: Installation) -> None:
     assert rows_of(stack, [number]) == {} and files_with(stack.stack.folder / "journal", b"gone-1") == []
 
 
+def test_in_pieces(stack: Installation) -> None:
+    """An owner of many: a few devices in each transaction, one receipt for all; whoever dies between leaves the rest to the keeper."""
+    names = [f"many-{n}" for n in range(25)]
+    stack.register(*names, owner="Max Many")
+    stack.query("INSERT INTO store.latest (device, set, time) SELECT id, 1, now() FROM store.device RETURNING 1", role=ADMIN)
+    numbers = [row[0] for row in stack.query("SELECT device FROM vedette.device")]
+    erasure = stack.value("SELECT store.begin_erasure('owner', %s)", numbers, role=ADMIN)
+    assert stack.value("SELECT store.finish_erasure(%s)", erasure, role=ADMIN) == 15
+    assert stack.query("SELECT state, counts ->> 'latest' FROM vedette.erasure") == [("deleting", "10")]
+    stack.query("UPDATE store.erasure SET asked_at = asked_at - interval '2 minutes' RETURNING id", role=ADMIN)
+    stack.stack.start_keeper()
+    stack.wait_for("SELECT deleted_at IS NOT NULL FROM vedette.erasure", expect=True)
+    assert stack.value("SELECT counts ->> 'latest' FROM vedette.erasure") == "25"
+    assert rows_of(stack, numbers) == {"erasing.device": 25}
+
+
 def test_inside_a_compressed_day(stack: Installation) -> None:
     """Chunks and rollups go too, and those of others do not."""
     configure(stack)
