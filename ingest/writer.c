@@ -12,6 +12,7 @@
 #include "ingest/collector.h"
 #include "ingest/commit.h"
 #include "ingest/notices.h"
+#include "ingest/registry.h"
 #include "ingest/replay.h"
 #include "ingest/resolve.h"
 #include "storage/intake.h"
@@ -58,7 +59,7 @@ struct writer {
   enum phase phase;
   struct intake_position position;
   struct directory *directory;
-  struct intake_devices devices;
+  struct registry *registry;
   struct collector *collector;
   struct resolve *resolve;
   struct sequences *sequences;
@@ -66,10 +67,8 @@ struct writer {
   struct notices *notices;
   struct replay *replay;
   struct erasing *erasing;
-  struct tombstones *tombstones;
-  int64_t erasure; // the newest that the directory knows
-  bool probe_all;  // the store met a repeat: ask it about every row
-  bool closed;     // the batch takes no more records: it waits for the registry
+  bool probe_all; // the store met a repeat: ask it about every row
+  bool closed;    // the batch takes no more records: it waits for the registry
   bool draining;
   unsigned probes;
   unsigned refused;                   // times that the store refused the message that stands alone
@@ -104,50 +103,13 @@ static void wait_for(struct writer *writer, uint32_t ms) {
   event_add(writer->timer, &wait);
 }
 
-static void take_device(const struct intake_device *device, void *arg) {
-  struct writer *writer = arg;
-  if (directory_put(writer->directory, device) == NULL) {
-    log_error("out of memory for the registry", "device=%" PRId32, device->id);
-  }
-  tombstones_remove(writer->tombstones, device->credential); // registered again, or the store is one of before the erasure
-}
-
-static void take_kept(int32_t id, int64_t letters, int64_t bytes, void *arg) {
-  struct writer *writer = arg;
-  struct device *device = directory_find_id(writer->directory, id);
-  if (id == 0 || device != NULL) {
-    struct letters_kept *kept = device != NULL ? &device->letters : directory_strangers(writer->directory);
-    *kept = (struct letters_kept){
-        .day = clock_wall_us() / INT64_C(86400000000), .count = (uint32_t)letters, .bytes = (uint64_t)bytes};
-  }
-}
-
-static void take_salt(const uint8_t *salt, void *arg) {
-  const struct writer *writer = arg;
-  tombstones_salt(writer->tombstones, salt);
-}
-
-static void take_tombstone(const uint8_t *digest, void *arg) {
-  const struct writer *writer = arg;
-  if (!tombstones_add(writer->tombstones, digest)) {
-    log_error("out of memory for what was erased; leaving, rather than let it back in", "");
-    _exit(1);
-  }
-}
-
-static void take_retained(int32_t id, const char *credential, void *arg) {
-  const struct writer *writer = arg;
-  erasing_retained(writer->erasing, id, credential);
-}
-
 static void on_up(void *arg) {
   struct writer *writer = arg;
   writer->stats.connected = true;
-  directory_clear(writer->directory); // the database may be another one, restored from a backup
+  registry_forget(writer->registry); // the database may be another one, restored from a backup
   collector_start(writer->collector, 0);
   writer->closed = false;
   sequences_clear(writer->sequences); // the store takes up what it lacks
-  snprintf(writer->devices.snapshot, sizeof writer->devices.snapshot, "0");
   run(writer, OPENING, intake_open(journal_id(writer->journal), writer->worker, &writer->position));
 }
 
@@ -193,7 +155,7 @@ static void opened(struct writer *writer) {
   journal_release(writer->journal, at->record);
   collector_start(writer->collector, at->record);
   erasing_start(writer->erasing, at->erased_to);
-  run(writer, REFRESHING, intake_devices(&writer->devices));
+  run(writer, REFRESHING, registry_ask(writer->registry));
 }
 
 static void read_ahead(struct writer *writer) {
@@ -235,7 +197,7 @@ static void build_and_commit(struct writer *writer) {
   sequences_take(writer->sequences, batch);
   writer->noting = writer->draining || sequences_due(writer->sequences, clock_steady_us());
   notices_begin(writer->notices);
-  struct commit commit = {.erasure = writer->erasure,
+  struct commit commit = {.erasure = registry_erasure(writer->registry),
                           .at = at,
                           .journaled = journal_head(writer->journal),
                           .received_to = received_to,
@@ -319,7 +281,7 @@ static void commit_failed(struct writer *writer, const struct link_result *resul
   if (strcmp(result->sqlstate, INTAKE_ERASED) == 0) {
     log_info("devices were erased: reading the registry again before the batch is stored", "batch=%" PRId64,
              writer->position.number);
-    run(writer, REFRESHING, intake_devices(&writer->devices));
+    run(writer, REFRESHING, registry_ask(writer->registry));
     return;
   }
   if (foreign) {
@@ -365,7 +327,7 @@ static void on_done(const struct link_result *result, void *arg) {
     }
     erasing_told(writer->erasing, false);
     // Without the registry every device would be a stranger, and its reports dead letters.
-    bool unready = writer->phase == REFRESHING && strcmp(writer->devices.snapshot, "0") == 0;
+    bool unready = writer->phase == REFRESHING && !registry_known(writer->registry);
     writer->phase = writer->phase == OPENING || writer->phase == LOST_RECORDS || unready ? OPENING : WAITING;
     wait_for(writer, RETRY_MS);
     return;
@@ -396,7 +358,7 @@ static void idle(struct writer *writer) {
     run(writer, REPLAYING, letters);
     return;
   }
-  struct script *erased = erasing_next(writer->erasing, writer->position.feed, writer->erasure);
+  struct script *erased = erasing_next(writer->erasing, writer->position.feed, registry_erasure(writer->registry));
   if (erased != NULL) {
     run(writer, ERASING, erased);
     return;
@@ -410,7 +372,7 @@ static void idle(struct writer *writer) {
   bool strangers = due && !writer->closed && batch_unknown(batch) > 0;
   writer->closed = writer->closed || strangers;
   if (strangers || now - writer->refreshed_us > REFRESH_US) {
-    run(writer, REFRESHING, intake_devices(&writer->devices));
+    run(writer, REFRESHING, registry_ask(writer->registry));
   } else if (due) {
     writer->phase = METRICS;
     proceed(writer);
@@ -431,8 +393,7 @@ static bool ask(struct writer *writer, enum phase phase, struct script *script) 
 
 // Looks at the batch in work with the registry as it is now: whoever was erased has no messages in it any more.
 static void readmit(struct writer *writer) {
-  if (writer->erasure != writer->devices.erasure) {
-    writer->erasure = writer->devices.erasure;
+  if (registry_answered(writer->registry)) {
     must_go_back(writer, collector_again(writer->collector, false));
   } else {
     batch_readmit(in_work(writer), writer->directory);
@@ -548,28 +509,21 @@ struct writer *writer_new(struct loop *loop, const struct config *config, struct
   writer->limits = config->ingest.batch;
   writer->worker = strdup(config->ingest.worker);
   writer->directory = directory_new();
-  writer->devices = (struct intake_devices){.worker = writer->worker,
-                                            .visit = take_device,
-                                            .kept = take_kept,
-                                            .salt = take_salt,
-                                            .tombstone = take_tombstone,
-                                            .retained = take_retained,
-                                            .arg = writer};
   if (writer->directory != NULL) {
     writer->collector = collector_new(journal, writer->directory, writer->limits.records, mappings_decoder(mappings));
   }
-  writer->tombstones = tombstones;
   writer->resolve = resolve_new();
   writer->sequences = sequences_new(writer->limits.records);
   writer->notices = notices_new(sequences_room(writer->limits.records), events->notice, events->arg);
   writer->replay = replay_new(journal);
   writer->erasing = erasing_new(journal, &events->broker);
+  writer->registry = registry_new(writer->worker, writer->directory, tombstones, writer->erasing);
   writer->timer = evtimer_new(loop_base(loop), on_timer, writer);
   writer->ahead = evtimer_new(loop_base(loop), on_ahead, writer);
   struct link_events link_events = {.up = on_up, .down = on_down, .arg = writer};
   writer->link = link_new(loop, conninfo, "vedette-ingest", &link_events);
   if (!writer->worker || !writer->directory || !writer->resolve || !writer->sequences || !writer->notices || !writer->replay ||
-      !writer->erasing || !writer->timer || !writer->ahead || !writer->link || !writer->collector) {
+      !writer->erasing || !writer->registry || !writer->timer || !writer->ahead || !writer->link || !writer->collector) {
     writer_free(writer);
     return NULL;
   }
@@ -596,6 +550,7 @@ void writer_free(struct writer *writer) {
   sequences_free(writer->sequences);
   notices_free(writer->notices);
   replay_free(writer->replay);
+  registry_free(writer->registry);
   erasing_free(writer->erasing);
   directory_free(writer->directory);
   free(writer->worker);
