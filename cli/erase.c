@@ -74,8 +74,8 @@ static void show_receipt(const PGresult *receipt) {
   json_t *counts = json_loads(db_text(receipt, 0, "counts"), 0, NULL);
   const char *what;
   json_t *count;
-  printf("erasure %s: %s of %s devices, deleted from the store at %s\n", db_text(receipt, 0, "id"), db_text(receipt, 0, "what"),
-         db_text(receipt, 0, "devices"), db_text(receipt, 0, "deleted_at"));
+  printf("erasure %s: %s device%s, deleted from the store at %s\n", db_text(receipt, 0, "id"), db_text(receipt, 0, "devices"),
+         db_number(receipt, 0, "devices") == 1 ? "" : "s", db_text(receipt, 0, "deleted_at"));
   json_object_foreach(counts, what, count) {
     if (json_integer_value(count) > 0) {
       printf("  %-24s %" JSON_INTEGER_FORMAT "\n", what, json_integer_value(count));
