@@ -38,7 +38,7 @@ Parts (all but soak, unless some are named; what a part is compared with is meas
   backlog                PostgreSQL away under load: how fast what the journal holds drains while live traffic goes on
   backlog-broker         the worker away: the same for what the broker holds
   persistence            a broker with a million messages queued: the pause of its save, what is lost when it is killed
-  store                  a month of 100 devices in the store: bytes a sample, compression, rollups, what dashboards ask, beside one row a sample
+  store                  a month of 100 devices (--devices) in the store: bytes a sample, compression, rollups, what dashboards ask, beside one row a sample
   soak                   memory of vedette-ingest on the firehose, each minute for --minutes; the only part that must be named
   callgrind, callgrind64 instructions a report
 Nothing else should run on the machine meanwhile; a part that others disturb is measured again. Everything stops by itself and leaves nothing behind."""
@@ -58,6 +58,7 @@ def parse() -> argparse.Namespace:
     made.add_argument("--rounds", type=int, metavar="N", help="rounds, of which medians are taken (default 3)")
     made.add_argument("--connections", type=int, metavar="N", help="devices of the part connections (default 15000, with --quick 300)")
     made.add_argument("--minutes", type=int, metavar="N", help="of the part soak (default 60, with --quick 2)")
+    made.add_argument("--devices", type=int, metavar="N", help="devices with a report a minute of the part store (default 100, with --quick 10)")
     made.add_argument("--json", action="store_true", help="print everything as JSON instead of the table")
     made.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     made.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
@@ -71,6 +72,8 @@ def parse() -> argparse.Namespace:
         made.error("--connections takes 2 to 99999")
     if given.minutes is not None and not 2 <= given.minutes <= 1440:
         made.error("--minutes takes 2 to 1440")
+    if given.devices is not None and not 2 <= given.devices <= 10_000:
+        made.error("--devices takes 2 to 10000")
     given.rounds = given.rounds or (1 if given.quick else 3)
     return given
 
@@ -114,7 +117,8 @@ def measure(given: argparse.Namespace) -> int:
     disturbed: list[str] = []
     scale = QUICK if given.quick else FULL
     lab = Lab(ROOT, given.build.resolve(), dataclasses.replace(scale, connections=given.connections or scale.connections,
-                                                               minutes=given.minutes or scale.minutes))
+                                                               minutes=given.minutes or scale.minutes,
+                                                               store_devices=given.devices or scale.store_devices))
     about = machine.describe(ROOT, lab.folder)
     try:
         say("a private stack …")
