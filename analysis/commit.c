@@ -99,10 +99,10 @@ static void list_states(struct feed_commit *c, const struct context *context, st
   }
 }
 
-struct script *commit_script(int16_t lane, int64_t step, const struct group *group, const struct context *context,
+struct script *commit_script(int64_t erasure, int16_t lane, int64_t step, const struct group *group, const struct context *context,
                              struct clock *clocks, bool checkpoint) {
   struct feed_commit c = {
-      .lane = lane, .step = step, .with_checkpoint = checkpoint, .checkpoint = step, .version = (int32_t)fleet_state_version()};
+      .erasure = erasure, .lane = lane, .step = step, .with_checkpoint = checkpoint, .checkpoint = step, .version = (int32_t)fleet_state_version()};
   struct script *script = NULL;
   if (make_lists(&c)) {
     list_steps(&c, group);

@@ -234,7 +234,7 @@ static struct script *build_commit(struct worker *worker) {
     worker->stats.alerts_raised += worker->context.effects[i].kind == EFFECT_RAISE;
     worker->stats.alerts_cleared += worker->context.effects[i].kind == EFFECT_CLEAR;
   }
-  return commit_script(LANE, worker->step, &worker->group, &worker->context, worker->clocks, worker->with_checkpoint);
+  return commit_script(worker->registry.erasure, LANE, worker->step, &worker->group, &worker->context, worker->clocks, worker->with_checkpoint);
 }
 
 // --- the machine
@@ -410,6 +410,11 @@ static void on_done(const struct link_result *result, void *arg) {
   char quoted[300];
   if (result->outcome == LINK_LOST) {
     return; // on_down follows
+  }
+  if (result->outcome == LINK_FAILED && strcmp(result->sqlstate, STORE_ERASED) == 0) {
+    log_info("devices were erased: starting from the checkpoint without them", "");
+    begin(worker);
+    return;
   }
   if (result->outcome == LINK_FAILED) {
     log_error("the store refuses a step; starting from the checkpoint", "phase=%d sqlstate=%s error=%s", (int)worker->phase,

@@ -132,6 +132,16 @@ static void admit(struct batch *batch, struct directory *directory, struct messa
   }
 }
 
+// What is refused for something else may name an erased device all the same.
+static void bury_named(struct batch *batch, struct message *message) {
+  const Vedette__V1__Report *report = message->report;
+  if (report != NULL && !message->buried &&
+      (bury(batch, message, report->credential, strlen(report->credential)) ||
+       bury(batch, message, report->child, strlen(report->child)))) {
+    message->verdict.detail = "names an erased device";
+  }
+}
+
 // What was known of the credential before was erased.
 static void check_erasure(struct batch *batch, struct message *message) {
   const struct device *device = message->device;
@@ -282,6 +292,9 @@ static void judge(struct batch *batch, struct directory *directory, struct messa
   }
   if (message->outcome == OUTCOME_STORED) {
     charge(batch, message);
+  }
+  if (message->outcome == OUTCOME_REJECTED) {
+    bury_named(batch, message);
   }
   suspect(message);
 }

@@ -40,7 +40,7 @@ void erasing_free(struct erasing *erasing) {
 
 void erasing_start(struct erasing *erasing, int64_t erased_to) {
   erasing->forgotten = erasing->forgetting = erased_to;
-  erasing->soiled = erasing->soiled || erasing->turned;
+  erasing->soiled = erasing->soiled || erasing->turned || journal_is_soiled(erasing->journal);
   erasing->turned = erasing->telling = erasing->asked = false;
   erasing->count = 0;
 }
@@ -56,8 +56,10 @@ void erasing_retained(struct erasing *erasing, int32_t device, const char *crede
   }
 }
 
-void erasing_soiled(struct erasing *erasing) {
+bool erasing_soiled(struct erasing *erasing) {
+  bool noted = erasing->soiled || journal_note_soiled(erasing->journal, true);
   erasing->soiled = true;
+  return noted;
 }
 
 // True once the journal is empty of what has to go.
@@ -76,7 +78,7 @@ static bool forget(struct erasing *erasing, int64_t erasure) {
     return false;
   }
   erasing->turned = false;
-  return true;
+  return erasing->soiled || journal_note_soiled(erasing->journal, false);
 }
 
 // What the broker no longer retains.

@@ -26,8 +26,9 @@ void erasing_free(struct erasing *erasing);                                     
 void erasing_start(struct erasing *erasing, int64_t erased_to);
 // The broker may retain a message of this erased device.
 void erasing_retained(struct erasing *erasing, int32_t device, const char *credential);
-// A committed batch had messages of, or about, erased devices: they are in the journal again.
-void erasing_soiled(struct erasing *erasing);
+// A batch that is to be committed has messages of, or about, erased devices: they are in the journal again. False: that cannot be
+// noted for a worker after this one.
+bool erasing_soiled(struct erasing *erasing);
 
 // Goes on with both; `erasure` is the newest that the directory knows. What the store is to be told now, or NULL.
 struct script *erasing_next(struct erasing *erasing, int32_t feed, int64_t erasure);

@@ -317,7 +317,7 @@ bool journal_forget(struct journal *journal, uint64_t below) {
   while (journal->oldest->first < below && journal_give_up_oldest(journal)) {}
   bool forgotten = journal->oldest->first >= below && journal->gone == NULL;
   pthread_mutex_unlock(&journal->mutex);
-  return forgotten;
+  return forgotten && journal_remove_aside(journal);
 }
 
 void journal_release(struct journal *journal, uint64_t number) {

@@ -52,8 +52,12 @@ uint64_t journal_damaged(struct journal *journal);
 void journal_release(struct journal *journal, uint64_t number);
 // Begins a new segment, so that what was appended until now can be removed by itself: records below *below. False: not now.
 _Bool journal_turn(struct journal *journal, uint64_t *below);
-// Removes segments of records below `below` that are stored, whatever keep_mib says. True when there are none left.
+// Removes segments of records below `below` that are stored, whatever keep_mib says, and damaged ones that were set aside. True
+// when there are none left, on the disk either.
 _Bool journal_forget(struct journal *journal, uint64_t below);
+// Notes, beyond the life of this process, that records have to be forgotten; or that none has to any more.
+_Bool journal_note_soiled(struct journal *journal, _Bool soiled);
+_Bool journal_is_soiled(const struct journal *journal);
 
 uint64_t journal_pending_bytes(struct journal *journal); // of records that are not released, roughly
 // From the receipt of a record to its being on the disk: the oldest record of each group that was synced.

@@ -50,6 +50,8 @@ bool journal_recover(struct journal *journal);
 // The functions of journal_room.c want the mutex held. These two give it back while they work on the disk.
 void journal_make_spare(struct journal *journal);
 void journal_remove_gone(struct journal *journal);
+// Removes what journal_recover set aside, and sees to it that no removed file comes back. Without the mutex.
+bool journal_remove_aside(const struct journal *journal);
 // Begins the spare segment, for records from `head` on. While no sync thread runs it makes the spare too. False on failure,
 // logged.
 bool journal_begin_segment(struct journal *journal);

@@ -3,7 +3,9 @@
 #include "common/loop.h"
 #include "ingest/journal_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +56,38 @@ void journal_remove_gone(struct journal *journal) {
   pthread_mutex_unlock(&journal->mutex);
   segment_close(gone);
   pthread_mutex_lock(&journal->mutex);
+}
+
+static int is_aside(const struct dirent *entry) {
+  size_t length = strlen(entry->d_name);
+  return length > 8 && strcmp(entry->d_name + length - 8, ".damaged") == 0;
+}
+
+bool journal_remove_aside(const struct journal *journal) {
+  struct dirent **names = NULL;
+  int count = scandir(journal->config.folder, &names, is_aside, alphasort);
+  bool removed = count >= 0;
+  for (int i = 0; i < count; i++) {
+    removed = (unlinkat(journal->folder, names[i]->d_name, 0) == 0 || errno == ENOENT) && removed;
+    free(names[i]);
+  }
+  free(names);
+  return (removed && fsync(journal->folder) == 0) || journal_complain(journal, "what was forgotten cannot be removed", "");
+}
+
+static const char soil[] = "soiled"; // the file that says so
+
+bool journal_note_soiled(struct journal *journal, bool soiled) {
+  int mark = soiled ? openat(journal->folder, soil, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+  bool noted = soiled ? mark >= 0 : unlinkat(journal->folder, soil, 0) == 0 || errno == ENOENT;
+  if (mark >= 0) {
+    close(mark);
+  }
+  return (noted && fsync(journal->folder) == 0) || journal_complain(journal, "cannot be noted", soil);
+}
+
+bool journal_is_soiled(const struct journal *journal) {
+  return faccessat(journal->folder, soil, F_OK, 0) == 0;
 }
 
 bool journal_begin_segment(struct journal *journal) {

@@ -184,8 +184,8 @@ static bool batch_due(const struct writer *writer) {
 static void build_and_commit(struct writer *writer) {
   struct batch *batch = in_work(writer);
   struct intake_position *at = &writer->position;
-  if (!batch_encode(batch, intake_batch_key(at->feed, at->number))) {
-    log_error("out of memory for a batch; trying again", "");
+  if (!batch_encode(batch, intake_batch_key(at->feed, at->number)) || (batch->buries && !erasing_soiled(writer->erasing))) {
+    log_error("a batch cannot be made; trying again", "");
     writer->phase = WAITING;
     wait_for(writer, RETRY_MS);
     return;
@@ -232,9 +232,6 @@ static void committed(struct writer *writer) {
   lag_observe(&writer->lag, batch, clock_wall_us(), writer->committed_us - writer->begun_us);
   size_t memory = collector_memory(writer->collector);
   writer->stats.batch_memory_most = memory > writer->stats.batch_memory_most ? memory : writer->stats.batch_memory_most;
-  if (batch->buries) {
-    erasing_soiled(writer->erasing);
-  }
   writer->probe_all = false;
   writer->probes = 0;
   writer->refused = 0;
@@ -278,7 +275,7 @@ static void commit_failed(struct writer *writer, const struct link_result *resul
   bool data = (strncmp(result->sqlstate, "22", 2) == 0 && !foreign) || strncmp(result->sqlstate, "23", 2) == 0;
   writer->stats.retries++;
   must_go_back(writer, collector_put_back(writer->collector));
-  if (strcmp(result->sqlstate, INTAKE_ERASED) == 0) {
+  if (strcmp(result->sqlstate, STORE_ERASED) == 0) {
     log_info("devices were erased: reading the registry again before the batch is stored", "batch=%" PRId64,
              writer->position.number);
     run(writer, REFRESHING, registry_ask(writer->registry));

@@ -25,6 +25,11 @@ static void take_releases(const PGresult *rows, void *arg) {
   }
 }
 
+static void take_erasure(const PGresult *rows, void *arg) {
+  struct feed_registry *registry = arg;
+  registry->erasure = field_int8(rows, 0, 0);
+}
+
 static void take_snapshot(const PGresult *rows, void *arg) {
   struct feed_registry *registry = arg;
   snprintf(registry->snapshot, sizeof registry->snapshot, "%s", PQgetvalue(rows, 0, 0));
@@ -39,6 +44,7 @@ struct script *feed_registry(struct feed_registry *registry) {
       "SELECT id, credential, model, gateway, life = 'active', critical FROM store.device WHERE changed >= $1::xid8 ORDER BY id",
       1, parameters, take_devices, registry);
   script_add_binary(script, "SELECT model, image_hash FROM store.firmware_release", 0, NULL, take_releases, registry);
+  script_add_binary(script, "SELECT coalesce(max(id), 0) FROM store.erasure", 0, NULL, take_erasure, registry);
   script_add(script, "SELECT pg_snapshot_xmin(pg_current_snapshot())", 0, NULL, take_snapshot, registry);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;
@@ -255,7 +261,7 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
   script_add_binary(
       script,
       "SELECT batch, device, device, received, received, boot, sequence, marks::integer, size, reason::integer, 1, " NOTHING
-      ", false, detail, NULL::bytea FROM store.dead_letter" OF_BATCHES " AND device <> 0 ORDER BY received, device, record",
+      ", false, store.without_erased(detail), NULL::bytea FROM store.dead_letter" OF_BATCHES " AND device <> 0 ORDER BY received, device, record",
       1, parameters, take_letters, rows);
   // Messages that were shed, or rejected past the dead letters that are kept: the batch only counts them.
   script_add_binary(
@@ -335,10 +341,12 @@ static void add_checkpoint(struct script *script, const struct feed_commit *c) {
 struct script *feed_commit(const struct feed_commit *c) {
   struct script *script = script_new();
   struct decimal lane = decimal(c->lane);
+  struct decimal erasure = decimal(c->erasure);
+  const char *fence[] = {erasure.text};
   const char *steps[] = {lane.text, list_literal(c->steps), list_literal(c->feeds), list_literal(c->numbers),
                          list_literal(c->rows)};
   script_add(script, "BEGIN", 0, NULL, NULL, NULL);
-  script_add(script, "SELECT store.hold_erasures()", 0, NULL, NULL, NULL); // what is erased from here on waits for our commit
+  script_add(script, "SELECT store.fence($1)", 1, fence, NULL, NULL); // what is erased from here on waits for our commit
   script_add(script,
              "INSERT INTO store.analysed_batch (lane, step, feed, number, rows) SELECT $1, u.step, u.feed, u.number, u.rows"
              " FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::integer[]) AS u(step, feed, number, rows)",

@@ -16,6 +16,7 @@ struct feed_registry {
   void (*release)(int32_t model, const uint8_t *hash, void *arg); // 32 bytes
   void *arg;
   char snapshot[24]; // as in intake_devices: "0" for all
+  int64_t erasure;   // the newest that is in the answer
 };
 struct script *feed_registry(struct feed_registry *registry);
 
@@ -83,7 +84,9 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows);
 
 // --- effects, cursor and checkpoint, in one transaction
 
+// Fails with STORE_ERASED where devices were erased since the registry was read.
 struct feed_commit {
+  int64_t erasure; // the newest that the registry knows
   int16_t lane;
   struct list *steps, *feeds, *numbers, *rows; // analysed batches
   // Alerts: raise or clear, in order.

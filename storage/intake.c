@@ -247,7 +247,7 @@ static void add_books(struct script *script, const struct intake_batch *b) {
                  "u.minute") ", u.received, u.stored, u.duplicate, u.rejected, u.shed, u.letters"
                              " FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], "
                              "$8::bigint[])"
-                             " AS u(minute, received, stored, duplicate, rejected, shed, letters)"
+                             " AS u(minute, received, stored, duplicate, rejected, shed, letters) ORDER BY u.minute"
                              " ON CONFLICT (feed, minute) DO UPDATE SET received = m.received + excluded.received, stored = "
                              "m.stored + excluded.stored,"
                              " duplicate = m.duplicate + excluded.duplicate, rejected = m.rejected + excluded.rejected,"

@@ -72,8 +72,7 @@ struct intake_sequences {
   void *arg;
 };
 
-// One batch. Refused with sqlstate INTAKE_ERASED where devices were erased after `erasure`: ask for the devices first.
-#define INTAKE_ERASED "VE001"
+// One batch. Refused with STORE_ERASED where devices were erased after `erasure`: ask for the devices first.
 struct intake_batch {
   int64_t erasure;
   int32_t feed;

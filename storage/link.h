@@ -21,6 +21,8 @@ enum link_outcome {
   LINK_LOST,   // the connection went away: what was being committed may or may not be
 };
 
+#define STORE_ERASED "VE001" // sqlstate: devices were erased that the writer does not know to be (migration 0014)
+
 struct link_result {
   enum link_outcome outcome;
   char sqlstate[6];

@@ -21,6 +21,7 @@ struct packing {
   char day[16];                         // ISO date; "": none
   char first[KEY_SIZE], last[KEY_SIZE]; // keys of the piece; `last` also where the next one begins, "" at the start
   int64_t count, samples;
+  int64_t check; // of which reports they are: all their batches and sequences, by exclusive or
   struct region *region; // reports of the piece
   struct copy rows;
   struct bits bits;
@@ -173,6 +174,7 @@ static bool pack_rows(struct packing *packing, const PGresult *rows) {
       return false;
     }
     sorted[i] = &reports[i];
+    packing->check ^= reports[i].batch ^ reports[i].sequence;
     packing->samples += (int64_t)reports[i].count;
   }
   write_key(packing->first, &reports[0]);
@@ -185,7 +187,7 @@ static bool pack_rows(struct packing *packing, const PGresult *rows) {
 static void take_rows(const PGresult *rows, void *arg) {
   struct packing *packing = arg;
   packing->count = PQntuples(rows);
-  packing->samples = 0;
+  packing->samples = packing->check = 0;
   copy_begin(&packing->rows);
   if (packing->count > 0 && (!pack_rows(packing, rows) || packing->rows.broken)) {
     packing->count = -1;
@@ -232,10 +234,10 @@ static void take_written(const PGresult *rows, void *arg) {
 
 struct script *packing_write(struct packing *packing) {
   struct script *script = script_new();
-  const struct decimal count = decimal(packing->count), samples = decimal(packing->samples);
-  const char *parameters[] = {packing->day, packing->first, packing->last, count.text, samples.text};
+  const struct decimal n[] = {decimal(packing->count), decimal(packing->check), decimal(packing->samples)};
+  const char *parameters[] = {packing->day, packing->first, packing->last, n[0].text, n[1].text, n[2].text};
   script_add(script, "BEGIN", 0, NULL, NULL, NULL);
-  script_add(script, "SELECT store.take_raw($1, $2, $3, $4, $5)", 5, parameters, take_written, packing);
+  script_add(script, "SELECT store.take_raw($1, $2, $3, $4, $5, $6)", 6, parameters, take_written, packing);
   script_copy(script, "COPY store.packed FROM STDIN (FORMAT binary)", packing->rows.data, packing->rows.used);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;

@@ -233,6 +233,34 @@ def test_inside_a_compressed_day(stack: Installation) -> None:
     assert "adds up" in stack.stack.vedette("ledger", "--check", "--since", "1h")
 
 
+LETTERS = (  # topic, detail, payload; whether it names one of the erased
+    ("vedette/v1/pump.1/report", "", b"", True), ("vedette/v1/pump.1.2/report", "", b"", False), ("vedette/v1/spump.1/report", "", b"", False),
+    ("report", "pump.1 is not a child of this device", b"", True), ("report", "from pump.1.", b"", True),
+    ("report", "from pump.1.2", b"", False), ("report", "from a.pump.1", b"", False), ("report", "from pump.1-b", b"", False),
+    ("report", "", b"\x0a\x06pump.1", True), ("report", "", b"\x0a\x07pump.1x", False), ("report", "", b'{"id": "pump.1"}', True),
+    ("report", "", b'{"id": 4711}', True), ("report", "", b'[4711,1]', True), ("report", "", b'{"id": 47110}', False),
+    ("report", "", b'{"id": 4711.5}', False), ("report", "", b"\x0a\x80\x01" + b"x" * 128, True), ("report", "", b"\x80" + b"x" * 127, False),
+    ("report", "", b"\xff\x00{\\\n:4711}", True))
+
+
+def test_letters_that_name_one(stack: Installation) -> None:
+    """Letters of strangers go if they name an erased device, as a level of the topic, a word of the text, or a name in the payload; others stay."""
+    names = ["pump.1", "4711", "x" * 128]
+    stack.register(*names)
+    for record, (topic, detail, payload, _) in enumerate(LETTERS):
+        stack.query("""INSERT INTO store.dead_letter (device, batch, record, received, reason, size, topic, detail, payload)
+                       VALUES (0, 1, %s, now(), 1, 1, %s, %s, %s) RETURNING id""", record, topic, detail, payload, role=ADMIN)
+    numbers = [row[0] for row in stack.query("SELECT device FROM vedette.device")]
+    erasure = stack.value("SELECT store.begin_erasure('owner', %s)", numbers, role=ADMIN)
+    read = stack.query("SELECT store.without_erased(detail) FROM store.dead_letter WHERE detail <> '' ORDER BY record", role="vedette_analysis")
+    assert [text for (text,) in read] == ["an erased device is not a child of this device", "from an erased device.", "from pump.1.2",
+                                          "from a.pump.1", "from pump.1-b"]
+    assert stack.value("SELECT store.finish_erasure(%s)", erasure, role=ADMIN) == 0
+    left = {row[0] for row in stack.query("SELECT record::int FROM store.dead_letter", role=ADMIN)}
+    assert left == {record for record, letter in enumerate(LETTERS) if not letter[3]}
+    assert stack.value("SELECT count(*)::int FROM store.unbooked", role=ADMIN) == 0
+
+
 def test_a_name_that_is_a_word_or_a_number(stack: Installation) -> None:
     """Numbers and keys in what alerts of others say are no names."""
     stack.register("7", "observed", "other-1")

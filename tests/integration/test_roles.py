@@ -23,7 +23,7 @@ FORBIDDEN = {
     "vedette_analysis": [
         REPORT_ROW, "DELETE FROM store.report", "INSERT INTO store.alert_event VALUES (DEFAULT, 1, 1, 1, now(), '', '', '')",
         "UPDATE store.alert SET state = 'cleared'", "DELETE FROM store.alert", "SELECT FROM store.owner", "UPDATE store.device SET life = 'retired'",
-        "SELECT store.housekeep()", "SELECT store.take_raw('2026-01-01', '', '', 0, 0)", "DELETE FROM store.analysed_batch",
+        "SELECT store.housekeep()", "SELECT store.take_raw('2026-01-01', '', '', 0, 0, 0)", "DELETE FROM store.analysed_batch",
         "SELECT vedette.dead_letter_payload(1)"],
     "vedette_keeper": [
         REPORT_ROW, "DELETE FROM store.report", "UPDATE store.report SET received = now()", "SELECT FROM store.alert", "SELECT FROM store.device",

@@ -5,6 +5,7 @@
 #include "ingest/batch.h"
 #include "ingest/erasing.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 static const uint8_t salt[SALT_SIZE] = "0123456789abcdef0123456789abcde";
@@ -76,9 +77,12 @@ static void test_a_batch_buries(void **state) {
                {"vedette/v1/gate/report", "pump-1", "", true},
                {"vedette/v1/gate/report", "", "pump-1", true},
                {"vedette/v1/gate/report", "pump-2", "", false},
+               {"vedette/v1/shut/report", "", "pump-1", true},
+               {"vedette/v1/shut/report", "", "pump-2", false},
                {"vedette/v1/pump-2/report", "", "", false}};
   const struct intake_device gate = {
       .id = 1, .model = 1, .active = true, .keep_us = INT64_C(30) * 86400000000, .credential = "gate"};
+  const struct intake_device shut = {.id = 2, .model = 1, .keep_us = INT64_C(30) * 86400000000, .credential = "shut"};
   struct tombstones *tombstones = buried();
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -86,6 +90,7 @@ static void test_a_batch_buries(void **state) {
     struct batch batch;
     uint8_t payload[4096];
     assert_non_null(directory_put(directory, &gate));
+    assert_non_null(directory_put(directory, &shut));
     assert_true(batch_init(&batch, 8));
     batch.tombstones = tombstones;
     Vedette__V1__Report report = report_of(cases[i].credential, cases[i].child);
@@ -145,6 +150,7 @@ static void on_ready(void *arg) {
 static void test_the_journal_forgets(void **state) {
   char folder[] = "/tmp/vedette-erasing-XXXXXX";
   char command[64];
+  char path[80];
   const struct erasing_broker broker = {clear, clearing, NULL};
   (void)state;
   assert_non_null(mkdtemp(folder));
@@ -183,11 +189,22 @@ static void test_the_journal_forgets(void **state) {
   }
   assert_int_equal(record.number, 1);
   journal_release(journal, 2);
-  erasing_soiled(erasing); // … and what came of erased devices since goes too, which nobody is told
+  assert_true(erasing_soiled(erasing)); // … and what came of erased devices since goes too, which nobody is told
+  erasing_free(erasing);
+  erasing = erasing_new(journal, &broker); // over a restart
+  erasing_start(erasing, 4);
+  snprintf(path, sizeof path, "%s/0000000000000000.vdj.damaged", folder);
+  int aside = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  assert_true(aside >= 0 && close(aside) == 0);
   while (journal_oldest(journal) < 2) {
     assert_null(erasing_next(erasing, 1, 4));
     usleep(1000);
   }
+  while (journal_is_soiled(journal)) {
+    assert_null(erasing_next(erasing, 1, 4));
+    usleep(1000);
+  }
+  assert_int_equal(access(path, F_OK), -1);
   erasing_free(erasing);
   journal_close(journal);
   snprintf(command, sizeof command, "rm -r %s", folder);
@@ -198,7 +215,6 @@ static void test_the_broker_forgets(void **state) {
   const struct erasing_broker broker = {clear, clearing, NULL};
   struct erasing *erasing = erasing_new(NULL, &broker);
   (void)state;
-  erasing_start(erasing, 0);
   erasing_retained(erasing, 7, "pump-1");
   assert_string_equal(cleared, "vedette/v1/pump-1/connectivity");
   waiting = 1;
