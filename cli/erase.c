@@ -15,8 +15,9 @@ enum { PATIENCE_S = 60 }; // for the workers
 #define ERASURE_SQL "SELECT id, what, devices, asked_at, deleted_at, state, journals, retained, counts FROM vedette.erasure"
 
 // Where rows were deleted that told a name; dead rows keep it until they are vacuumed.
-static const char *const tables[] = {"device",  "owner",        "dead_letter",      "alert",          "alert_event",
-                                     "erasing", "connectivity", "connectivity_now", "detector_state", "connectivity_change"};
+static const char *const tables[] = {"device",       "owner",        "dead_letter",      "alert",          "alert_event",
+                                     "erasing",      "connectivity", "connectivity_now", "detector_state", "connectivity_change",
+                                     "completeness", "maintenance"};
 
 // Vacuums them. Nothing depends on it: what fails, autovacuum does later.
 static void vacuum(PGconn *connection) {

@@ -28,6 +28,7 @@ static const struct kind {
     {"connectivity", "SELECT received, time, boot, connection, state, until, retained, reason FROM store.connectivity"
                      " WHERE device = $1::integer ORDER BY received, boot, connection, state"},
     {"connectivity change", "SELECT * FROM vedette.connectivity_change WHERE device = $1::integer ORDER BY at"},
+    {"completeness", "SELECT * FROM vedette.completeness WHERE device = $1::integer ORDER BY hour, reason"},
     {"clock", "SELECT * FROM vedette.clock WHERE device = $1::integer"},
     {"sequence", "SELECT * FROM vedette.sequence WHERE device = $1::integer ORDER BY boot"},
     {"alert", "SELECT * FROM vedette.alert WHERE device = $1::integer ORDER BY alert"},

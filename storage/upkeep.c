@@ -31,6 +31,6 @@ struct script *upkeep_erasures(int32_t *left) {
 
 struct script *upkeep_prune(void) {
   struct script *script = script_new();
-  script_add(script, "SELECT store.prune(), store.prune_sequences()", 0, NULL, NULL, NULL);
+  script_add(script, "SELECT store.prune(), store.prune_sequences(), store.prune_connectivity()", 0, NULL, NULL, NULL);
   return script;
 }
