@@ -7,22 +7,12 @@
 #include "cli/db.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/value.h"
 #include "cli/when.h"
 
 enum { LIST_LIMIT = 50, LIST_MOST = 100000 };
 
-static bool check_state(struct cli *cli, const char *state) {
-  static const char *const states[] = {"open", "acknowledged", "cleared", "invalidated", "all"};
-  for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
-    if (strcmp(state, states[i]) == 0) {
-      return true;
-    }
-  }
-  const char *near = options_nearest(state, states, sizeof states / sizeof states[0]);
-  cli_fail(cli, CLI_WRONG, "--state is open, acknowledged, cleared, invalidated or all, not '%s'%s%s%s", state,
-           near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
-  return false;
-}
+static const char *const states[] = {"open", "acknowledged", "cleared", "invalidated", "all"};
 
 int alert_list(struct cli *cli, const struct command *command, int argc, char **argv) {
   const char *values[5] = {NULL, NULL, NULL, NULL, NULL}; // states, kind, device, since, limit
@@ -39,11 +29,10 @@ int alert_list(struct cli *cli, const struct command *command, int argc, char **
       {OPTION_TEXT, "since", &since, "T", "opened since: 30m, 2h, 7d (ago), 2026-03-01, 2026-03-01T12:00Z", 0, 0},
       {OPTION_NUMBER, "limit", &limit, "N", "at most this many (50)", 1, LIST_MOST},
       {OPTION_END, NULL, NULL, NULL, NULL, 0, 0}};
-  if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0 || (state != NULL && !check_state(cli, state))) {
+  if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0 ||
+      (state != NULL && !value_choice(cli, "--state", state, states, sizeof states / sizeof states[0])) ||
+      (since != NULL && !value_time(cli, "--since", since, &at))) {
     return cli->code;
-  }
-  if (since != NULL && !when_read(since, when_now(), &at)) {
-    return cli_fail(cli, CLI_WRONG, "--since takes 30m, 2h, 7d (ago), 2026-03-01 or 2026-03-01T12:00Z, not '%s'", since);
   }
   if (since != NULL) {
     when_utc(at, utc);
@@ -57,21 +46,12 @@ int alert_list(struct cli *cli, const struct command *command, int argc, char **
   }
   (void)snprintf(limit_text, sizeof limit_text, "%ld", limit);
   values[4] = limit_text;
-  PGconn *connection = db_open(cli, DB_CONSOLE, DB_READ_S);
-  if (connection == NULL) {
-    return cli->code;
-  }
-  PGresult *result =
-      db_query(cli, connection,
-               "SELECT alert, severity, state, kind, credential, opened_at, cleared_at, count, sentence FROM vedette.alert"
-               " WHERE ($1::text[] IS NULL OR state = ANY ($1)) AND ($2::text IS NULL OR kind = $2)"
-               " AND ($3::text IS NULL OR credential = $3) AND ($4::timestamptz IS NULL OR opened_at >= $4)"
-               " ORDER BY opened_at DESC, alert DESC LIMIT $5::bigint",
-               5, values);
-  int code = result != NULL ? output_result(cli, result, "no such alert") : cli->code;
-  PQclear(result);
-  PQfinish(connection);
-  return code;
+  return output_query(cli, DB_CONSOLE,
+                      "SELECT alert, severity, state, kind, credential, opened_at, cleared_at, count, sentence FROM vedette.alert"
+                      " WHERE ($1::text[] IS NULL OR state = ANY ($1)) AND ($2::text IS NULL OR kind = $2)"
+                      " AND ($3::text IS NULL OR credential = $3) AND ($4::timestamptz IS NULL OR opened_at >= $4)"
+                      " ORDER BY opened_at DESC, alert DESC LIMIT $5::bigint",
+                      5, values, "no such alert");
 }
 
 // What an explanation holds, in the order in which people ask.
@@ -121,11 +101,9 @@ static void show_alert(const struct cli *cli, const PGresult *alert, const PGres
   static const char *const fields[] = {"alert", "kind", "severity",  "state",      "credential",
                                        "model", "site", "opened_at", "cleared_at", "count"};
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-    char *text = output_text(alert, 0, PQfnumber(alert, fields[i]));
     printf("  %-12s", fields[i]);
-    output_word(cli, text != NULL ? text : "");
+    output_field(cli, alert, fields[i]);
     putchar('\n');
-    free(text);
   }
   putchar('\n');
   json_t *explanation = output_value(alert, 0, PQfnumber(alert, "explanation"));
@@ -167,12 +145,8 @@ static int show(struct cli *cli, PGconn *connection, const char *id) {
 
 int alert_show(struct cli *cli, const struct command *command, int argc, char **argv) {
   const struct option_spec specs[] = {{OPTION_END, NULL, NULL, NULL, NULL, 0, 0}};
-  if (options_parse(cli, command, specs, 1, 1, argc, argv) < 0) {
+  if (options_parse(cli, command, specs, 1, 1, argc, argv) < 0 || !value_id(cli, argv[0], "an alert", "vedette alert list")) {
     return cli->code;
-  }
-  size_t digits = strspn(argv[0], "0123456789");
-  if (digits == 0 || digits > 18 || argv[0][digits] != '\0') {
-    return cli_fail(cli, CLI_WRONG, "an alert is named by its number, not '%s'; see vedette alert list", argv[0]);
   }
   PGconn *connection = db_open(cli, DB_CONSOLE, DB_READ_S);
   if (connection == NULL) {

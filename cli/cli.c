@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +31,11 @@ int cli_fail(struct cli *cli, int code, const char *format, ...) {
   free(length < 0 ? NULL : line);
   cli->code = code;
   return code;
+}
+
+const char *cli_operator(void) {
+  const struct passwd *account = getpwuid(getuid());
+  return account != NULL ? account->pw_name : "an operator";
 }
 
 const char *cli_config_path(const struct cli *cli) {

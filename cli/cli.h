@@ -40,6 +40,9 @@ const char *cli_config_path(const struct cli *cli);
 // True on a terminal that wants colours: no --no-color, no NO_COLOR, not --json.
 bool cli_colors(const struct cli *cli);
 
+// The login name of the user that runs this, as the system knows it; not from the environment, which anybody can set.
+const char *cli_operator(void);
+
 // Ctrl-C and SIGTERM set a flag instead of ending the program. Call before a loop that cli_stopped ends.
 void cli_catch_stop(void);
 bool cli_stopped(void);

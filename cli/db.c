@@ -119,6 +119,10 @@ PGresult *db_try(struct cli *cli, PGconn *connection, const char *sql, bool *too
   return NULL;
 }
 
+int db_no_device(struct cli *cli, const char *credential) {
+  return cli_fail(cli, CLI_FAILED, "no device has the credential %s; see vedette device list", credential);
+}
+
 const char *db_text(const PGresult *result, int row, const char *column) {
   return PQgetvalue(result, row, PQfnumber(result, column));
 }

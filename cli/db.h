@@ -27,6 +27,9 @@ PGresult *db_try(struct cli *cli, PGconn *connection, const char *sql, bool *too
 // Says what is wrong with `result`, in one line.
 void db_fail(struct cli *cli, const PGconn *connection, const PGresult *result);
 
+// Says that no device has this credential. Returns the exit code.
+int db_no_device(struct cli *cli, const char *credential);
+
 // A field of a result, "" where it is NULL.
 const char *db_text(const PGresult *result, int row, const char *column);
 long long db_number(const PGresult *result, int row, const char *column);

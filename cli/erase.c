@@ -140,7 +140,7 @@ static int erase_found(struct cli *cli, PGconn *connection, const char *what, co
 static int refuse(struct cli *cli, const char *what, const char *name) {
   return strcmp(what, "owner") == 0
              ? cli_fail(cli, CLI_FAILED, "there is no owner \"%s\"; vedette owner list shows who has devices", name)
-             : cli_fail(cli, CLI_FAILED, "no device has the credential %s; see vedette device list", name);
+             : db_no_device(cli, name);
 }
 
 // Finds by `sql` (name → ids, count, known) and erases.
@@ -186,10 +186,5 @@ int erasure_list(struct cli *cli, const struct command *command, int argc, char 
   if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0) {
     return cli->code;
   }
-  PGconn *connection = db_open(cli, DB_CONSOLE, DB_READ_S);
-  PGresult *result = connection != NULL ? db_query(cli, connection, ERASURE_SQL " ORDER BY id DESC", 0, NULL) : NULL;
-  int code = result != NULL ? output_result(cli, result, "nothing was erased") : cli->code;
-  PQclear(result);
-  PQfinish(connection);
-  return code;
+  return output_query(cli, DB_CONSOLE, ERASURE_SQL " ORDER BY id DESC", 0, NULL, "nothing was erased");
 }

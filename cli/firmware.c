@@ -80,19 +80,10 @@ int firmware_list(struct cli *cli, const struct command *command, int argc, char
   if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0) {
     return cli->code;
   }
-  PGconn *connection = db_open(cli, DB_CONSOLE, DB_READ_S);
-  if (connection == NULL) {
-    return cli->code;
-  }
-  PGresult *result = db_query(cli, connection,
-                              "SELECT model, version, image_hash, released_at FROM vedette.firmware_release"
-                              " WHERE $1::text IS NULL OR model = $1 ORDER BY model, released_at, version",
-                              1, &model);
-  int code = result != NULL ? output_result(cli, result, "no firmware is known; models without known firmware are not judged")
-                            : cli->code;
-  PQclear(result);
-  PQfinish(connection);
-  return code;
+  return output_query(cli, DB_CONSOLE,
+                      "SELECT model, version, image_hash, released_at FROM vedette.firmware_release"
+                      " WHERE $1::text IS NULL OR model = $1 ORDER BY model, released_at, version",
+                      1, &model, "no firmware is known; models without known firmware are not judged");
 }
 
 int firmware_add(struct cli *cli, const struct command *command, int argc, char **argv) {

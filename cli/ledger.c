@@ -3,6 +3,7 @@
 #include "cli/db.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/value.h"
 #include "cli/when.h"
 
 #include <stdio.h>
@@ -49,8 +50,8 @@ int ledger(struct cli *cli, const struct command *command, int argc, char **argv
   }
   int64_t at;
   char from[WHEN_SIZE];
-  if (!when_read(since, when_now(), &at)) {
-    return cli_fail(cli, CLI_WRONG, "--since %s is no time: use 30m, 2h, 7d or 2026-03-01T12:00", since);
+  if (!value_time(cli, "--since", since, &at)) {
+    return cli->code;
   }
   if (device != NULL && checked) {
     return cli_fail(cli, CLI_WRONG, "--check looks at workers; leave --device out");

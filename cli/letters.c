@@ -1,25 +1,14 @@
 #include "cli/letters.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/db.h"
+#include "cli/value.h"
 #include "vedette/v1/telemetry.pb-c.h"
-
-static bool check_id(struct cli *cli, const char *text) {
-  char *end = NULL;
-  errno = 0;
-  long long id = strtoll(text, &end, 10);
-  if (errno == 0 && end != text && *end == '\0' && id > 0) {
-    return true;
-  }
-  cli_fail(cli, CLI_WRONG, "'%s' is not the number of a dead letter; vedette deadletter list shows them", text);
-  return false;
-}
 
 // "REASON_UNKNOWN_DEVICE" as the store says it: "unknown device".
 static void name_of(const ProtobufCEnumValue *value, char out[32]) {
@@ -67,24 +56,18 @@ static bool check_reason(struct cli *cli, struct letters_choice *choice) {
 bool letters_check(struct cli *cli, struct letters_choice *choice) {
   static const char *const states[] = {"open", "queued", "replayed", "dropped", "all"};
   int64_t at = 0;
-  bool known = choice->state == NULL;
   for (int i = 0; i < choice->id_count; i++) {
-    if (!check_id(cli, choice->ids[i])) {
+    if (!value_id(cli, choice->ids[i], "a dead letter", "vedette deadletter list")) {
       return false;
     }
   }
-  for (size_t i = 0; !known && i < sizeof states / sizeof states[0]; i++) {
-    known = strcmp(choice->state, states[i]) == 0;
-  }
-  if (!known) {
-    cli_fail(cli, CLI_WRONG, "--state is open, queued, replayed, dropped or all, not '%s'", choice->state);
+  if (choice->state != NULL && !value_choice(cli, "--state", choice->state, states, sizeof states / sizeof states[0])) {
     return false;
   }
   if (choice->reason != NULL && !check_reason(cli, choice)) {
     return false;
   }
-  if (choice->since != NULL && !when_read(choice->since, when_now(), &at)) {
-    cli_fail(cli, CLI_WRONG, "--since takes 30m, 2h, 7d (ago), 2026-03-01 or 2026-03-01T12:00Z, not '%s'", choice->since);
+  if (choice->since != NULL && !value_time(cli, "--since", choice->since, &at)) {
     return false;
   }
   when_utc(at, choice->since_utc);

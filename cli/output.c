@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/db.h"
 #include "cli/text.h"
 #include "cli/when.h"
 
@@ -122,10 +123,11 @@ static const char *color_of(const char *word) {
   static const struct {
     const char *word;
     const char *color;
-  } colors[] = {{"critical", "\033[1;31m"}, {"major", "\033[31m"},   {"silent", "\033[31m"},  {"not heard", "\033[31m"},
-                {"warning", "\033[33m"},    {"offline", "\033[33m"}, {"pending", "\033[33m"}, {"open", "\033[33m"},
-                {"online", "\033[32m"},     {"running", "\033[32m"}, {"cleared", "\033[32m"}, {"applied", "\033[32m"},
-                {"changed", "\033[31m"}};
+  } colors[] = {{"critical", "\033[1;31m"}, {"major", "\033[31m"},   {"silent", "\033[31m"},   {"not heard", "\033[31m"},
+                {"warning", "\033[33m"},    {"offline", "\033[33m"}, {"pending", "\033[33m"},  {"open", "\033[33m"},
+                {"online", "\033[32m"},     {"running", "\033[32m"}, {"cleared", "\033[32m"},  {"applied", "\033[32m"},
+                {"changed", "\033[31m"},    {"late", "\033[33m"},    {"flapping", "\033[33m"}, {"frozen", "\033[33m"},
+                {"link lost", "\033[33m"}};
   for (size_t i = 0; i < sizeof colors / sizeof colors[0]; i++) {
     if (strcmp(colors[i].word, word) == 0) {
       return colors[i].color;
@@ -143,6 +145,12 @@ void output_word(const struct cli *cli, const char *text) {
   if (color != NULL) {
     fputs("\033[0m", stdout);
   }
+}
+
+void output_field(const struct cli *cli, const PGresult *result, const char *column) {
+  char *text = output_text(result, 0, PQfnumber(result, column));
+  output_word(cli, text != NULL ? text : "");
+  free(text);
 }
 
 void output_title(const struct cli *cli, const char *text) {
@@ -240,6 +248,15 @@ int output_result(struct cli *cli, const PGresult *result, const char *none) {
   }
   output_table(cli, result, none);
   return cli_flush(cli) ? CLI_FINE : CLI_FAILED;
+}
+
+int output_query(struct cli *cli, const char *role, const char *sql, int count, const char *const *values, const char *none) {
+  PGconn *connection = db_open(cli, role, DB_READ_S);
+  PGresult *result = connection != NULL ? db_query(cli, connection, sql, count, values) : NULL;
+  int code = result != NULL ? output_result(cli, result, none) : cli->code;
+  PQclear(result);
+  PQfinish(connection);
+  return code;
 }
 
 static void nested_scalar(const json_t *value) {

@@ -27,6 +27,9 @@ void output_table(const struct cli *cli, const PGresult *result, const char *non
 // output_json of all rows, or output_table. Returns the exit code. The result stays the caller's.
 int output_result(struct cli *cli, const PGresult *result, const char *none);
 
+// Runs a SELECT as `role`, in a session of its own, and writes what comes, as output_result does.
+int output_query(struct cli *cli, const char *role, const char *sql, int count, const char *const *values, const char *none);
+
 // A field as a person reads it, escaped. To be freed.
 char *output_text(const PGresult *result, int row, int column);
 
@@ -35,6 +38,9 @@ void output_title(const struct cli *cli, const char *text);
 
 // Writes escaped text, coloured when it is one of the words that mean good or bad.
 void output_word(const struct cli *cli, const char *text);
+
+// Writes a field of the first row as a person reads it.
+void output_field(const struct cli *cli, const PGresult *result, const char *column);
 
 // Writes a JSON value for people behind its name: on the same line, or on lines of its own, indented.
 void output_nested(const json_t *value, int indent);

@@ -45,18 +45,10 @@ int owner_list(struct cli *cli, const struct command *command, int argc, char **
   if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0) {
     return cli->code;
   }
-  PGconn *connection = db_open(cli, DB_ADMIN, DB_READ_S);
-  if (connection == NULL) {
-    return cli->code;
-  }
-  PGresult *result = db_query(cli, connection,
-                              "SELECT o.name AS owner, count(d.id) AS devices FROM store.owner o"
-                              " LEFT JOIN store.device d ON d.owner = o.id GROUP BY o.name ORDER BY o.name",
-                              0, NULL);
-  int code = result != NULL ? output_result(cli, result, "no device has an owner") : cli->code;
-  PQclear(result);
-  PQfinish(connection);
-  return code;
+  return output_query(cli, DB_ADMIN,
+                      "SELECT o.name AS owner, count(d.id) AS devices FROM store.owner o"
+                      " LEFT JOIN store.device d ON d.owner = o.id GROUP BY o.name ORDER BY o.name",
+                      0, NULL, "no device has an owner");
 }
 
 // Writes a line {"kind": …, "device": …, "row": …} for each row of a query. Returns how many, −1 with the error said.

@@ -1,5 +1,4 @@
 // `vedette deadletter replay|drop`.
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,7 @@ enum { IDS_MOST = 1000 };
 
 static const char *operator_name(void) {
   const char *login = getlogin();
-  const struct passwd *account = login == NULL ? getpwuid(getuid()) : NULL;
-  return login != NULL ? login : account != NULL ? account->pw_name : "an operator";
+  return login != NULL ? login : cli_operator();
 }
 
 // Reads the numbers or the options, one of which there has to be. False with the error said.

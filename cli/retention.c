@@ -32,16 +32,9 @@ int retention_list(struct cli *cli, const struct command *command, int argc, cha
   if (options_parse(cli, command, specs, 0, 0, argc, argv) < 0) {
     return cli->code;
   }
-  PGconn *connection = db_open(cli, DB_CONSOLE, DB_READ_S);
-  if (connection == NULL) {
-    return cli->code;
-  }
-  PGresult *result = db_query(
-      cli, connection, "SELECT class, model, keep, covers FROM vedette.retention ORDER BY class, model NULLS FIRST", 0, NULL);
-  int code = result != NULL ? output_result(cli, result, "nothing") : cli->code;
-  PQclear(result);
-  PQfinish(connection);
-  return code;
+  return output_query(cli, DB_CONSOLE,
+                      "SELECT class, model, keep, covers FROM vedette.retention ORDER BY class, model NULLS FIRST", 0, NULL,
+                      "nothing");
 }
 
 // What a change is about, looked up: the class, the model's number and what holds now.

@@ -121,32 +121,50 @@ bool when_from_store(const char *text, int64_t *microseconds) {
   return read_iso(text, &parts) && parts.zoned && join(&parts, microseconds);
 }
 
-// "30m" and the like: that long ago.
-static bool read_ago(const char *text, int64_t now, int64_t *microseconds) {
+bool when_length(const char *text, int64_t *microseconds) {
   static const struct {
-    char unit;
-    int64_t seconds;
-  } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    const char *name;
+    int64_t length;
+  } units[] = {{"ms", 1000},
+               {"s", SECOND},
+               {"m", INT64_C(60) * SECOND},
+               {"h", INT64_C(3600) * SECOND},
+               {"d", INT64_C(86400) * SECOND},
+               {"w", INT64_C(604800) * SECOND}};
   char *end = NULL;
   if (*text < '0' || *text > '9') {
     return false;
   }
   long count = strtol(text, &end, 10);
-  if (end - text > 6 || *end == '\0' || end[1] != '\0') {
+  if (end - text > 6) { // no product below overflows
     return false;
   }
   for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-    if (units[i].unit == *end) {
-      *microseconds = now - count * units[i].seconds * SECOND;
+    if (strcmp(units[i].name, end) == 0) {
+      *microseconds = count * units[i].length;
       return true;
     }
   }
   return false;
 }
 
-bool when_read(const char *text, int64_t now, int64_t *microseconds) {
+// `sign`: where a length lies, −1 before now, 1 after it.
+static bool read_point(const char *text, int64_t now, int sign, int64_t *microseconds) {
   struct parts parts = {0};
-  return read_ago(text, now, microseconds) || (read_iso(text, &parts) && join(&parts, microseconds));
+  int64_t length = 0;
+  if (when_length(text, &length)) {
+    *microseconds = now + sign * length;
+    return true;
+  }
+  return read_iso(text, &parts) && join(&parts, microseconds);
+}
+
+bool when_read(const char *text, int64_t now, int64_t *microseconds) {
+  return read_point(text, now, -1, microseconds);
+}
+
+bool when_read_ahead(const char *text, int64_t now, int64_t *microseconds) {
+  return read_point(text, now, 1, microseconds);
 }
 
 // Splits so that the remainder is never negative, before 1970 too.

@@ -23,9 +23,15 @@ void when_clock(int64_t microseconds, char out[WHEN_SIZE]);
 // A length of time in a few characters: 0.3 s, 12 s, 4 min, 3 h, 2 d
 void when_duration(double seconds, char out[WHEN_SIZE]);
 
+// Reads what a person types for a length of time: 250ms, 90s, 30m, 2h, 7d, 1w. False when it is none.
+bool when_length(const char *text, int64_t *microseconds);
+
 // Reads what a person types for a point in time: 90s, 30m, 2h, 7d, 1w (ago), 2026-03-01, 2026-03-01T12:00[:00[.5]][Z|+01:00],
 // where without a zone it is local. False when it is none of them. `now` in microseconds.
 bool when_read(const char *text, int64_t now, int64_t *microseconds);
+
+// As when_read for what is to come: 2h is in two hours.
+bool when_read_ahead(const char *text, int64_t now, int64_t *microseconds);
 
 int64_t when_now(void);
 

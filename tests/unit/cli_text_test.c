@@ -95,6 +95,33 @@ static void reads_what_people_type(void **state) {
   }
 }
 
+static void reads_lengths_and_what_is_ahead(void **state) {
+  (void)state;
+  int64_t now = 1000000000LL * 1000000;
+  int64_t at = 0;
+  static const struct {
+    const char *text;
+    int64_t microseconds;
+  } lengths[] = {{"250ms", 250000},    {"0s", 0},
+                 {"90s", 90000000},    {"1m", 60000000},
+                 {"2h", 7200000000},   {"400d", 400 * 86400LL * 1000000},
+                 {"1w", 604800000000}, {"999999w", 999999 * 604800LL * 1000000}};
+  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    assert_true(when_length(lengths[i].text, &at));
+    assert_int_equal(at, lengths[i].microseconds);
+  }
+  static const char *const wrong[] = {
+      "", "5", "ms", "-5m", "+5m", " 5m", "5 m", "5mm", "1.5h", "1234567s", "99999999999999999999d", "2001-09-09"};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    assert_false(when_length(wrong[i], &at));
+  }
+  assert_true(when_read_ahead("2h", now, &at));
+  assert_int_equal(at, now + 7200LL * 1000000);
+  assert_true(when_read_ahead("2001-09-09T01:46:40Z", now, &at));
+  assert_int_equal(at, now);
+  assert_false(when_read_ahead("tomorrow", now, &at));
+}
+
 static void shows_durations(void **state) {
   (void)state;
   char text[WHEN_SIZE];
@@ -116,9 +143,13 @@ int main(void) {
   (void)setenv("TZ", "UTC", 1);
   tzset();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(escapes_what_steers),    cmocka_unit_test(judges_utf8),
-      cmocka_unit_test(measures_distance),      cmocka_unit_test(reads_store_times),
-      cmocka_unit_test(reads_what_people_type), cmocka_unit_test(shows_durations),
+      cmocka_unit_test(escapes_what_steers),
+      cmocka_unit_test(judges_utf8),
+      cmocka_unit_test(measures_distance),
+      cmocka_unit_test(reads_store_times),
+      cmocka_unit_test(reads_what_people_type),
+      cmocka_unit_test(shows_durations),
+      cmocka_unit_test(reads_lengths_and_what_is_ahead),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
