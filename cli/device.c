@@ -1,4 +1,4 @@
-// `vedette device list|show|export`: what the registry holds.
+// `vedette device list|show|export|visit`: what the registry holds.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,8 @@
 #include "cli/db.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/value.h"
+#include "cli/when.h"
 
 enum { LIST_LIMIT = 100, LIST_MOST = 1000000 };
 
@@ -120,14 +122,15 @@ static void show_fields(const PGresult *result) {
 }
 
 static int show_device(struct cli *cli, PGconn *connection, const char *credential) {
-  PGresult *result = db_query(
-      cli, connection,
-      "SELECT credential, device, model, firmware, firmware_delivered, region, time_zone, site, gateway, critical,"
-      " life, connectivity, connectivity_since, connectivity_reason, created_at FROM vedette.device WHERE credential = $1",
-      1, &credential);
+  PGresult *result =
+      db_query(cli, connection,
+               "SELECT credential, device, model, firmware, firmware_delivered, region, time_zone, site, gateway, critical,"
+               " life, class, next_visit, connectivity, connectivity_since, connectivity_reason, created_at FROM vedette.device "
+               "WHERE credential = $1",
+               1, &credential);
   int code = result != NULL ? CLI_FINE : cli->code;
   if (result != NULL && PQntuples(result) == 0) {
-    code = cli_fail(cli, CLI_FAILED, "no device has the credential %s; see vedette device list", credential);
+    code = db_no_device(cli, credential);
   }
   json_t *device = code == CLI_FINE && cli->json ? output_row(result, 0) : NULL;
   if (code == CLI_FINE && !cli->json) {
@@ -245,4 +248,52 @@ int device_export(struct cli *cli, const struct command *command, int argc, char
   }
   PQfinish(connection);
   return code;
+}
+
+// `when` in RFC 3339; NULL: nobody is going to.
+static int set_visit(struct cli *cli, const char *credential, const char *when) {
+  const char *const values[] = {credential, when};
+  PGconn *connection = db_open(cli, DB_ADMIN, DB_READ_S);
+  PGresult *result = connection != NULL ? db_query(cli, connection,
+                                                   "UPDATE store.device SET next_visit = $2::timestamptz WHERE credential = $1"
+                                                   " AND life <> 'erased' RETURNING credential, next_visit",
+                                                   2, values)
+                                        : NULL;
+  int code = cli->code;
+  if (result != NULL && PQntuples(result) == 0) {
+    code = db_no_device(cli, credential);
+  } else if (result != NULL && cli->json) {
+    code = output_json(cli, output_row(result, 0));
+  } else if (result != NULL) {
+    output_field(cli, result, "credential");
+    fputs(when != NULL ? ": next visit " : ": no visit is planned", stdout);
+    if (when != NULL) {
+      output_field(cli, result, "next_visit");
+    }
+    putchar('\n');
+    code = CLI_FINE;
+  }
+  PQclear(result);
+  PQfinish(connection);
+  return code;
+}
+
+int device_visit(struct cli *cli, const struct command *command, int argc, char **argv) {
+  const struct option_spec specs[] = {{OPTION_END, NULL, NULL, NULL, NULL, 0, 0}};
+  int64_t at = 0;
+  char utc[WHEN_SIZE];
+  if (options_parse(cli, command, specs, 2, 2, argc, argv) < 0) {
+    return cli->code;
+  }
+  if (strcmp(argv[1], "none") == 0) {
+    return set_visit(cli, argv[0], NULL);
+  }
+  if (!value_time_ahead(cli, "WHEN", argv[1], &at)) {
+    return cli->code;
+  }
+  if (at <= when_now()) {
+    return cli_fail(cli, CLI_WRONG, "a visit at %s is in the past (a day alone is its beginning); nothing was done", argv[1]);
+  }
+  when_utc(at, utc);
+  return set_visit(cli, argv[0], utc);
 }

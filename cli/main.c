@@ -15,6 +15,27 @@
   "receipt\n"                                                                                                                    \
   "with counts stays, which does not say of whom. Backups are yours to age."
 
+#define VISIT_HELP                                                                                                               \
+  "WHEN is 2h, 7d (from now on), 2026-03-01 (its beginning) or 2026-03-01T12:00Z; none: no visit is planned. For example:\n"     \
+  "  vedette device visit meter-7 2026-06-30T09:00\n"                                                                            \
+  "  vedette device visit meter-7 none"
+
+#define CONNECTIVITY_HELP                                                                                                        \
+  "Oldest first, the newest 50 of them: each change, and when we were blind and saw again. Above them stands how it is now.\n"   \
+  "For example:\n"                                                                                                               \
+  "  vedette connectivity pump-7 --since 7d\n"                                                                                   \
+  "  vedette connectivity pump-7 --since 2026-03-01 --until 2026-03-02"
+
+#define MAINTENANCE_HELP                                                                                                         \
+  "Which devices: --device, --model, --region, --site, --firmware, at least one; of several all have to hold. For example:\n"    \
+  "  vedette maintenance add --site north --for 2h --reason 'new switch'\n"                                                      \
+  "  vedette maintenance add --model pump-2 --firmware 1.3 --from 2026-03-01T22:00 --until 2026-03-02T04:00 --reason update"
+
+#define MODEL_HELP                                                                                                               \
+  "A model that is not known yet is made. What is not given stays as it is; none takes it away. For example:\n"                  \
+  "  vedette model set meter --class battery --cadence 1h --battery battery/level\n"                                             \
+  "  vedette model set meter --patience none"
+
 static const struct command commands[] = {
     {"status", NULL, "", "Show how the installation is doing: workers, devices, reports, dead letters, alerts, gaps.", NULL,
      status},
@@ -37,6 +58,15 @@ static const struct command commands[] = {
      device_import},
     {"device", "export", "[FILE]", "Write all devices as CSV, in the form that import reads.", NULL, device_export},
     {"device", "erase", "CREDENTIAL", "Erase a device and everything that is known of it, for good.", ERASE_HELP, device_erase},
+    {"device", "visit", "CREDENTIAL WHEN|none", "Say when somebody can change a device's battery.", VISIT_HELP, device_visit},
+    {"connectivity", NULL, "CREDENTIAL", "Show how a device was over time, and why.", CONNECTIVITY_HELP, connectivity},
+    {"maintenance", "add", "", "Say that devices are being worked on: alerts about their absence are withheld.", MAINTENANCE_HELP,
+     maintenance_add},
+    {"maintenance", "list", "", "List what is being worked on, or going to be.", NULL, maintenance_list},
+    {"maintenance", "end", "ID", "End a maintenance now; one that has not begun is taken back.",
+     "ID is its number, as `vedette maintenance list` shows it. For example:\n  vedette maintenance end 7", maintenance_end},
+    {"model", "list", "", "List models, and what is expected of their devices.", NULL, model_list},
+    {"model", "set", "NAME", "Say what is expected of the devices of a model.", MODEL_HELP, model_set},
     {"firmware", "list", "", "List the known firmware images.", NULL, firmware_list},
     {"firmware", "add", "MODEL VERSION SHA256", "Make a firmware image known.",
      "SHA256 is the SHA-256 of the image, 64 hexadecimal digits. A model is judged once it has at least one known image.",

@@ -25,7 +25,8 @@ IMPORT_LIMIT_S = 60
 COMMANDS = ("status", "tail", "deadletter list", "deadletter show", "deadletter replay", "deadletter drop", "ledger", "device list",
             "device show", "device add", "device import", "device export", "firmware list", "firmware add", "firmware import",
             "alert list", "alert show", "journal inspect", "journal verify", "worker list", "worker retire", "owner list", "owner export",
-            "retention list", "retention set", "retention clear", "migrate", "doctor", "config check", "version")
+            "retention list", "retention set", "retention clear", "connectivity", "maintenance add", "maintenance list", "maintenance end",
+            "model list", "model set", "device visit", "device erase", "owner erase", "erasure list", "migrate", "doctor", "config check", "version")
 HEADER = ",".join(REGISTRY_COLUMNS)
 
 
