@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { LISTS = 21 };
+enum { LISTS = 24 };
 
 // Where the lists of a commit are, to make and to free them all.
 static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
@@ -21,6 +21,9 @@ static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
                               &c->change_times,
                               &c->change_states,
                               &c->change_reasons,
+                              &c->blind_began,
+                              &c->blind_ended,
+                              &c->blind_reasons,
                               &c->state_devices,
                               &c->states,
                               &c->clock_feeds,
@@ -69,6 +72,12 @@ static void list_effects(struct feed_commit *c, const struct context *context) {
       list_text(c->change_reasons, effect->sentence);
       continue;
     }
+    if (effect->kind == EFFECT_BLIND) {
+      list_int(c->blind_began, effect->at);
+      list_int(c->blind_ended, effect->until);
+      list_text(c->blind_reasons, effect->name);
+      continue;
+    }
     list_text(c->alert_actions, effect->kind == EFFECT_RAISE ? "raise" : "clear");
     list_int(c->alert_devices, effect->device);
     list_text(c->alert_kinds, effect->name);
@@ -91,6 +100,13 @@ static void list_states(struct feed_commit *c, const struct context *context, st
       device->dirty = false;
     }
   }
+  for (struct model *model = context->fleet->models; model != NULL; model = model->hh.next) {
+    if (model->dirty) {
+      list_int(c->state_devices, -model->id);
+      list_bytes(c->states, &model->learned, sizeof model->learned);
+      model->dirty = false;
+    }
+  }
   HASH_ITER(hh, clocks, clock, next_clock) {
     list_int(c->clock_feeds, clock->feed);
     list_int(c->clock_numbers, clock->number);
@@ -99,10 +115,14 @@ static void list_states(struct feed_commit *c, const struct context *context, st
   }
 }
 
-struct script *commit_script(int64_t erasure, int16_t lane, int64_t step, const struct group *group, const struct context *context,
-                             struct clock *clocks, bool checkpoint) {
-  struct feed_commit c = {
-      .erasure = erasure, .lane = lane, .step = step, .with_checkpoint = checkpoint, .checkpoint = step, .version = (int32_t)fleet_state_version()};
+struct script *commit_script(int64_t erasure, int16_t lane, int64_t step, const struct group *group,
+                             const struct context *context, struct clock *clocks, bool checkpoint) {
+  struct feed_commit c = {.erasure = erasure,
+                          .lane = lane,
+                          .step = step,
+                          .with_checkpoint = checkpoint,
+                          .checkpoint = step,
+                          .version = (int32_t)fleet_state_version()};
   struct script *script = NULL;
   if (make_lists(&c)) {
     list_steps(&c, group);

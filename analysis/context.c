@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,9 @@
 #include <time.h>
 
 static const int64_t second = 1000000;
+static const double day = 86400;
 
-enum { RANKS_A_SWEEP = 100 }; // each walks the fleet: in a mass outage the first alerts have a rank, the others do without
+enum { RANKS_A_SECOND = 100 }; // each walks the fleet: in a mass outage the first alerts have a rank, the others do without
 
 const char *severity_name(enum severity severity) {
   static const char *const names[] = {"info", "warning", "major", "critical"};
@@ -44,18 +46,66 @@ void context_observe(struct context *context, const struct observation *observat
   }
 }
 
-void context_advance(struct context *context, int64_t now, int64_t seeing_since) {
+void context_resume(struct context *context) {
   struct device *device;
   struct device *next;
-  context->now = now > context->now ? now : context->now;
-  context->seeing_since = seeing_since;
-  if (context->now - context->swept < second) {
-    return;
-  }
-  context->swept = context->now;
-  context->ranks = 0;
   HASH_ITER(hh, context->fleet->devices, device, next) {
-    device->dirty |= device->live != 0; // what may clear by time alone changes its state by time alone
+    device_wake(context, device, 0);
+  }
+}
+
+// --- after we were blind
+
+enum { SLOT_S = 20, LONGEST_S = 900 };  // how long it is counted who comes back; after the other one it is given up
+static const double nearly_all = 0.995; // of those who are expected
+static const double hardly_any = 0.002; // of them within a slot: whoever is there is there
+
+bool context_recovering(const struct context *context) {
+  return context->recovery.since != 0;
+}
+
+void context_returned(struct context *context) {
+  context->recovery.returned++;
+  context->recovery.slot++;
+}
+
+static uint32_t count_present(const struct fleet *fleet) {
+  static const char *const present[] = {"online", "late", "flapping", "frozen"};
+  uint32_t count = 0;
+  for (const struct device *device = fleet->devices; device != NULL; device = device->hh.next) {
+    for (size_t i = 0; i < sizeof present / sizeof *present; i++) {
+      count += device->active && strcmp(device->connectivity, present[i]) == 0;
+    }
+  }
+  return count;
+}
+
+static void recover(struct context *context, int64_t seeing_since) {
+  struct recovery *r = &context->recovery;
+  if (seeing_since > context->seeing_since && context->seeing_since != 0) {
+    *r = (struct recovery){.since = seeing_since, .slot_at = seeing_since, .expected = count_present(context->fleet)};
+  } else if (r->since == 0) {
+    return;
+  } else if (r->returned >= nearly_all * r->expected || context->now - r->since >= LONGEST_S * second ||
+             (context->now - r->slot_at >= SLOT_S * second && r->slot <= hardly_any * r->expected)) {
+    r->since = 0;
+  } else if (context->now - r->slot_at >= SLOT_S * second) {
+    r->slot_at = context->now;
+    r->slot = 0;
+  }
+}
+
+void context_advance(struct context *context, int64_t now, int64_t seeing_since) {
+  context->now = now > context->now ? now : context->now;
+  recover(context, seeing_since);
+  context->seeing_since = seeing_since;
+  if (context->now / second != context->second) {
+    context->second = context->now / second;
+    context->ranks = 0;
+  }
+  for (struct timer *timer; (timer = timers_next(&context->fleet->timers, context->now)) != NULL;) {
+    struct device *device = device_of_timer(timer);
+    device->dirty = true; // what time alone changes
     for (size_t i = 0; device->active && i < detector_count; i++) {
       if (detectors[i]->advance != NULL) {
         detectors[i]->advance(context, device, device_state(device, i));
@@ -127,8 +177,81 @@ bool device_critical(const struct device *device) {
   return device->critical;
 }
 
+enum device_class device_class(const struct device *device) {
+  return device->model->class;
+}
+
+int64_t device_created(const struct device *device) {
+  return device->created_at;
+}
+
+// --- rhythm
+
+static const double growth = 0.2; // of the trust's logarithm, with each false alarm
+static const double trust_most = 8;
+static const double lost_mains = 2.2; // usual gaps: one report is lost, the next comes a little late
+static const double lost_others = 8;  // a radio may lose many
+
+struct cadence_prior device_prior(const struct context *context, const struct device *device) {
+  const struct model *model = device->model;
+  return (struct cadence_prior){.usual = model->cadence > 0 ? model->cadence : (double)model->learned.usual,
+                                .tolerated = model->class == CLASS_MAINS ? lost_mains : lost_others,
+                                .least = context->config->connectivity.slack_s,
+                                .rate = context->config->connectivity.rate};
+}
+
+// It shrinks with the days of devices that were not called silent wrongly.
+static double trust_now(const struct context *context, const struct model *model) {
+  double days = seconds(context->now - model->learned.relaxed_at) / day;
+  double earned = growth * context->config->connectivity.rate * model->devices * days;
+  return model->learned.trust > 1 ? fmax((double)model->learned.trust * exp(-earned), 1) : 1;
+}
+
+double device_patience(const struct context *context, const struct device *device, const struct cadence *cadence) {
+  const struct cadence_prior prior = device_prior(context, device);
+  const double given = device->model->patience;
+  return given > 0 ? given : cadence_patience(cadence, &prior) * trust_now(context, device->model);
+}
+
+void device_false_alarm(struct context *context, struct device *device) {
+  struct model *model = device->model;
+  model->learned.trust = (float)fmin(trust_now(context, model) * exp(growth), trust_most);
+  model->learned.relaxed_at = context->now;
+  model->dirty = true;
+}
+
+void device_tell_usual(struct device *device, double usual) {
+  struct model *model = device->model;
+  double before = (double)model->learned.usual;
+  model->learned.usual = (float)(before > 0 ? before * pow(usual / before, 0.1) : usual);
+  model->dirty = true;
+}
+
+bool device_awaited(const struct device *device) {
+  return device->timer.slot != 0;
+}
+
+void *device_state_of(struct device *device, const struct detector *detector) {
+  size_t at = 0;
+  while (at < detector_count && detectors[at] != detector) {
+    at++;
+  }
+  return at < detector_count ? device_state(device, at) : NULL;
+}
+
+void device_wake(struct context *context, struct device *device, int64_t at) {
+  if (!timers_arm(&context->fleet->timers, &device->timer, at)) {
+    log_error("out of memory for a device's timer; leaving", "device=%d", (int)device->id);
+    abort();
+  }
+}
+
 const struct device *device_gateway(const struct context *context, const struct device *device) {
   return device->gateway == 0 ? NULL : fleet_find(context->fleet, device->gateway);
+}
+
+struct device *device_child(const struct device *gateway, const struct device *after) {
+  return after == NULL ? gateway->children : after->sibling;
 }
 
 const char *device_connectivity(const struct device *device) {
@@ -136,7 +259,7 @@ const char *device_connectivity(const struct device *device) {
 }
 
 int device_release(const struct context *context, const struct device *device, const uint8_t *hash) {
-  struct release key = {.key.model = device->model};
+  struct release key = {.key.model = device->model->id};
   struct release *found = NULL;
   // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the key is initialised, uthash reads it byte by byte
   HASH_FIND(hh, context->fleet->releases, &key.key, sizeof key.key, found);
@@ -199,6 +322,7 @@ void alert_raise(struct context *context, struct device *device, const char *kin
   va_end(args);
   device->live |= bit;
   device->dirty = true;
+  device_wake(context, device, context->now);
   append(context, (struct effect){.kind = EFFECT_RAISE,
                                   .device = device->id,
                                   .at = at,
@@ -233,10 +357,14 @@ void connectivity_set(struct context *context, struct device *device, const char
          (struct effect){.kind = EFFECT_CONNECTIVITY, .device = device->id, .at = at, .name = name, .sentence = strdup(reason)});
 }
 
+void context_blind(struct context *context, int64_t began, int64_t ended, const char *away) {
+  append(context, (struct effect){.kind = EFFECT_BLIND, .at = began, .until = ended, .name = away});
+}
+
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,
                          double (*value)(const void *state), const char *unit) {
   size_t at = 0;
-  if (context->suppressed || context->ranks++ >= RANKS_A_SWEEP) {
+  if (context->suppressed || context->ranks++ >= RANKS_A_SECOND) {
     return NULL;
   }
   while (at < detector_count && detectors[at] != detector) {

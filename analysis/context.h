@@ -5,34 +5,48 @@
 #include "analysis/fleet.h"
 
 // One change that goes into the store with the step's commit.
-enum effect_kind { EFFECT_RAISE, EFFECT_CLEAR, EFFECT_CONNECTIVITY };
+enum effect_kind { EFFECT_RAISE, EFFECT_CLEAR, EFFECT_CONNECTIVITY, EFFECT_BLIND };
 
 struct effect {
   enum effect_kind kind;
   int32_t device;
   int64_t at;
-  const char *name; // alert kind or connectivity state: a constant
+  int64_t until;    // EFFECT_BLIND: its end; 0: it goes on
+  const char *name; // alert kind, connectivity state or, of EFFECT_BLIND, what is away: a constant
   enum severity severity;
   char *sentence;    // or reason; owned
   char *explanation; // JSON, owned; NULL but for EFFECT_RAISE
 };
 
+// After we were blind: how many of those who were heard before are heard again.
+struct recovery {
+  int64_t since; // when we saw again; 0: there is nothing to recover from, or it is over
+  int64_t slot_at;
+  uint32_t expected, returned, slot; // `slot`: since slot_at
+};
+
 struct context {
   const struct config_analysis *config;
   struct fleet *fleet;
-  int64_t now, seeing_since, swept;
+  int64_t now, seeing_since;
+  int64_t second; // event time's, in which the ranks were made
+  struct recovery recovery;
   bool suppressed; // replay: the effects are in the store already
-  unsigned ranks;  // made since the last sweep
+  unsigned ranks;  // made in this second
   struct effect *effects;
   size_t count, room;
 };
 
 // Shows an observation to the detectors of the devices it concerns.
 void context_observe(struct context *context, const struct observation *observation);
-// Advances time; detectors are asked at most once a second of event time.
+// Has all devices looked at when time advances next: after a start, when their states were loaded.
+void context_resume(struct context *context);
+// Advances time: the detectors of the devices that are due are asked.
 void context_advance(struct context *context, int64_t now, int64_t seeing_since);
 // Forgets the effects, after they are committed.
 void context_settle(struct context *context);
+// We are blind since `began`, up to `ended` (0: it goes on), for `away` is away: a constant.
+void context_blind(struct context *context, int64_t began, int64_t ended, const char *away);
 void context_free(struct context *context);
 
 const char *severity_name(enum severity severity);

@@ -6,7 +6,9 @@
 #ifndef VEDETTE_ANALYSIS_DETECTOR_H
 #define VEDETTE_ANALYSIS_DETECTOR_H
 
+#include "analysis/cadence.h"
 #include "common/config.h"
+#include "storage/marks.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -34,9 +36,9 @@ struct observation {
   int roles;
   int32_t device, publisher;
   int64_t time, received, boot, sequence;
-  int marks;     // storage: 1 historical, 2 no clock, 4 ahead, 8 behind
-  int32_t size;  // REPORT, DEAD_LETTER: bytes
-  int code;      // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER, UNKEPT: reason (vedette.v1)
+  int marks;    // storage/marks.h
+  int32_t size; // REPORT, DEAD_LETTER: bytes
+  int code; // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER, UNKEPT: reason (vedette.v1), REPORT: a hash of its values, 0: none
   int32_t count; // EVENT, DEAD_LETTER (1), UNKEPT
   int64_t until; // CONNECTIVITY: asleep until; 0
   bool retained; // CONNECTIVITY: seen at subscription, says nothing about when
@@ -48,12 +50,14 @@ struct observation {
 
 struct device;
 struct context;
+struct detector;
 
 struct detector {
   const char *name;  // also the kind of its alerts, where it has one
   size_t state_size; // bytes
   uint32_t version;  // of the state's layout
-  // Either may be NULL. `state` is the device's.
+  // Either may be NULL. `state` is the device's. `advance` is called when the device was to be woken (device_wake), when one of
+  // its alerts was raised, and once after a start: it says by device_wake when next.
   void (*observe)(struct context *context, struct device *device, void *state, const struct observation *observation);
   void (*advance)(struct context *context, struct device *device, void *state);
 };
@@ -70,8 +74,20 @@ int64_t context_seeing_since(const struct context *context); // we have seen wit
 int32_t device_id(const struct device *device);
 const char *device_credential(const struct device *device);
 bool device_critical(const struct device *device);
+enum device_class { CLASS_MAINS, CLASS_BATTERY, CLASS_SLEEPER };
+enum device_class device_class(const struct device *device); // its model's
+int64_t device_created(const struct device *device);         // when it was registered, Unix microseconds
+// What is known of the device's rhythm before it has shown its own.
+struct cadence_prior device_prior(const struct context *context, const struct device *device);
+// Seconds after which it is silent: its own rhythm, with what was learned of its model's false alarms, or what the registry says.
+// 0: nobody can say.
+double device_patience(const struct context *context, const struct device *device, const struct cadence *cadence);
 const struct device *device_gateway(const struct context *context, const struct device *device); // NULL: none
-const char *device_connectivity(const struct device *device);                                    // as last set
+struct device *device_child(const struct device *gateway, const struct device *after); // the next; `after` NULL: the first
+const char *device_connectivity(const struct device *device);                          // as last set
+bool context_recovering(const struct context *context); // after we were blind: nobody is judged yet
+void context_returned(struct context *context);         // one who was heard before is heard again
+void *device_state_of(struct device *device, const struct detector *detector);
 // The device's firmware release list: -1 the model has none, 0 not in it, 1 in it.
 int device_release(const struct context *context, const struct device *device, const uint8_t *hash);
 
@@ -91,6 +107,16 @@ void alert_raise(struct context *context, struct device *device, const char *kin
                  struct explanation explanation, const char *sentence, ...) __attribute__((format(printf, 7, 8)));
 void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why);
 bool alert_live(const struct device *device, const char *kind);
+
+bool device_awaited(const struct device *device); // it will be woken some time
+// Has `advance` called at `at`, or sooner.
+void device_wake(struct context *context, struct device *device, int64_t at);
+// It was called silent, and was up and connected all the time. The patience with all devices of its model grows, and shrinks
+// again with time, so that there are as many as the configured rate allows (Gibbs and Candès 2021, "Adaptive conformal
+// inference").
+void device_false_alarm(struct context *context, struct device *device);
+// What the devices of its model are like: `usual` seconds between reports.
+void device_tell_usual(struct device *device, double usual);
 
 // Changes the device's connectivity, with its reason; nothing happens when it is that already.
 void connectivity_set(struct context *context, struct device *device, const char *state, int64_t at, const char *reason);

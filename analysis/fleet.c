@@ -1,14 +1,31 @@
 #include "analysis/fleet.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 // Every kind of alert, once: a device holds one bit each.
-static const char *const kinds[] = {
-    "silent",          "link lost",      "message rate",          "message volume", "identity mismatch",
-    "malformed burst", "login failures", "firmware not released", "records lost",   "rows missing",
-    "messages shed"};
-static const char *const states[] = {"unknown", "never seen", "online", "silent", "link lost", "offline", "asleep"};
+static const char *const kinds[] = {"silent",
+                                    "link lost",
+                                    "message rate",
+                                    "message volume",
+                                    "identity mismatch",
+                                    "malformed burst",
+                                    "login failures",
+                                    "firmware not released",
+                                    "records lost",
+                                    "rows missing",
+                                    "messages shed",
+                                    "flapping",
+                                    "reboot loop",
+                                    "frozen",
+                                    "partial loss",
+                                    "clock",
+                                    "battery",
+                                    "never seen",
+                                    "blind"};
+static const char *const states[] = {"unknown",   "never seen", "online", "late",   "silent",
+                                     "link lost", "offline",    "asleep", "frozen", "flapping"};
 _Static_assert(sizeof kinds / sizeof kinds[0] <= LIVE_MOST, "a bit for every kind");
 
 uint32_t kind_bit(const char *kind) {
@@ -64,29 +81,95 @@ struct device *fleet_find(const struct fleet *fleet, int32_t id) {
   return device;
 }
 
-struct device *fleet_put(struct fleet *fleet, int32_t id, const char *credential, int32_t model, int32_t gateway, bool active,
-                         bool critical) {
-  struct device *device = fleet_find(fleet, id);
-  char *name = strdup(credential);
-  if (name == NULL) {
+struct device *device_of_timer(struct timer *timer) {
+  return (struct device *)((unsigned char *)timer - offsetof(struct device, timer));
+}
+
+struct model *fleet_model(struct fleet *fleet, int32_t id) {
+  struct model *model = NULL;
+  HASH_FIND_INT(fleet->models, &id, model);
+  if (model == NULL && (model = calloc(1, sizeof *model)) != NULL) {
+    model->id = id;
+    model->learned.trust = 1;
+    HASH_ADD_INT(fleet->models, id, model);
+  }
+  return model;
+}
+
+const struct label *fleet_label(struct fleet *fleet, const char *text) {
+  struct label *label = NULL;
+  size_t length = text != NULL ? strlen(text) : 0;
+  if (length == 0) {
     return NULL;
   }
-  if (device == NULL) {
-    device = calloc(1, sizeof *device + fleet_state_size());
-    if (device == NULL) {
-      free(name);
-      return NULL;
-    }
+  HASH_FIND_STR(fleet->labels, text, label);
+  if (label == NULL && (label = calloc(1, sizeof *label + length + 1)) != NULL) {
+    memcpy(label->text, text, length);
+    label->id = (int32_t)HASH_COUNT(fleet->labels) + 1;
+    HASH_ADD_STR(fleet->labels, text, label);
+  }
+  return label;
+}
+
+static struct device *make_device(struct fleet *fleet, int32_t id) {
+  struct device *device = calloc(1, sizeof *device + fleet_state_size());
+  if (device != NULL) {
     device->id = id;
     device->connectivity = connectivity_name("never seen");
     HASH_ADD_INT(fleet->devices, id, device);
   }
+  return device;
+}
+
+static void join_gateway(struct fleet *fleet, struct device *device, int32_t gateway) {
+  struct device *old = device->gateway != 0 ? fleet_find(fleet, device->gateway) : NULL;
+  struct device *new = NULL;
+  if (device->gateway == gateway) {
+    return;
+  }
+  for (struct device **at = old != NULL ? &old->children : NULL; at != NULL && *at != NULL; at = &(*at)->sibling) {
+    if (*at == device) {
+      *at = device->sibling;
+      break;
+    }
+  }
+  device->gateway = gateway;
+  device->sibling = NULL;
+  if (gateway != 0 && (new = fleet_find(fleet, gateway)) == NULL) {
+    new = make_device(fleet, gateway); // its facts follow
+  }
+  if (new != NULL) {
+    device->sibling = new->children;
+    new->children = device;
+  }
+}
+
+static void move_model(struct device *device, struct model *model, bool active) {
+  if (device->model != NULL && device->active) {
+    device->model->devices--;
+  }
+  device->model = model;
+  device->active = active;
+  model->devices += active;
+}
+
+struct device *fleet_put(struct fleet *fleet, const struct device_facts *facts) {
+  struct device *device = fleet_find(fleet, facts->id);
+  struct model *model = fleet_model(fleet, facts->model);
+  char *name = strdup(facts->credential);
+  if (name == NULL || model == NULL || (device == NULL && (device = make_device(fleet, facts->id)) == NULL)) {
+    free(name);
+    return NULL;
+  }
   free(device->credential);
   device->credential = name;
-  device->model = model;
-  device->gateway = gateway;
-  device->active = active;
-  device->critical = critical;
+  move_model(device, model, facts->active);
+  join_gateway(fleet, device, facts->gateway);
+  device->critical = facts->critical;
+  device->region = fleet_label(fleet, facts->region);
+  device->site = fleet_label(fleet, facts->site);
+  device->created_at = facts->created_at;
+  device->next_visit = facts->next_visit;
   return device;
 }
 
@@ -115,6 +198,11 @@ void fleet_clear(struct fleet *fleet) {
   struct device *next;
   struct release *release;
   struct release *next_release;
+  struct model *model;
+  struct model *next_model;
+  struct label *label;
+  struct label *next_label;
+  timers_free(&fleet->timers);
   HASH_ITER(hh, fleet->devices, device, next) {
     HASH_DEL(fleet->devices, device); // NOLINT(clang-analyzer-unix.Malloc): it cannot follow uthash
     free(device->credential);
@@ -123,5 +211,13 @@ void fleet_clear(struct fleet *fleet) {
   HASH_ITER(hh, fleet->releases, release, next_release) {
     HASH_DEL(fleet->releases, release); // NOLINT(clang-analyzer-unix.Malloc): as above
     free(release);
+  }
+  HASH_ITER(hh, fleet->models, model, next_model) {
+    HASH_DEL(fleet->models, model); // NOLINT(clang-analyzer-unix.Malloc): as above
+    free(model);
+  }
+  HASH_ITER(hh, fleet->labels, label, next_label) {
+    HASH_DEL(fleet->labels, label); // NOLINT(clang-analyzer-unix.Malloc): as above
+    free(label);
   }
 }

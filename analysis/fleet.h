@@ -3,13 +3,40 @@
 #define VEDETTE_ANALYSIS_FLEET_H
 
 #include "analysis/detector.h"
+#include "analysis/timers.h"
 
 #include <uthash.h>
 
-enum { LIVE_MOST = 16 }; // kinds of alert
+enum { LIVE_MOST = 32 }; // kinds of alert
+
+// A text of the registry that many devices share. Never freed while the fleet lives: there are as many as the registry had.
+struct label {
+  int32_t id; // from 1
+  UT_hash_handle hh;
+  char text[];
+};
+
+struct model {
+  int32_t id;
+  enum device_class class;
+  double cadence, patience; // seconds, of the registry; 0: not given
+  struct {
+    float trust;        // patience is multiplied by this: see fleet_false_alarm
+    float usual;        // gap of its devices, seconds; 0: unknown
+    int64_t relaxed_at; // up to when the factor was let down, event time
+  } learned;            // goes into checkpoints
+  uint32_t devices;     // active ones
+  bool dirty;
+  UT_hash_handle hh;
+};
 
 struct device {
-  int32_t id, model, gateway; // gateway 0: none
+  int32_t id, gateway; // gateway 0: none
+  struct model *model;
+  const struct label *region, *site, *firmware; // NULL: not known
+  int64_t created_at, next_visit;               // Unix microseconds; 0: none
+  struct device *children, *sibling;            // of the gateway; and the next of its children
+  struct timer timer;
   bool active, critical;
   bool dirty;    // state changed since the last checkpoint
   uint32_t live; // bit per alert kind, see fleet.c
@@ -29,7 +56,18 @@ struct release {
 
 struct fleet {
   struct device *devices;
+  struct model *models;
+  struct label *labels;
   struct release *releases;
+  struct timers timers;
+};
+
+// What the registry says of a device. Texts are copied; NULL or "": not given.
+struct device_facts {
+  int32_t id, model, gateway;
+  const char *credential, *region, *site;
+  int64_t created_at, next_visit; // Unix microseconds; 0: none
+  bool active, critical;
 };
 
 size_t fleet_state_size(void);      // of all detectors together, bytes
@@ -37,12 +75,16 @@ uint32_t fleet_state_version(void); // changes when any detector's layout does
 
 struct device *fleet_find(const struct fleet *fleet, int32_t id);
 // Adds or changes a device's facts. NULL when out of memory.
-struct device *fleet_put(struct fleet *fleet, int32_t id, const char *credential, int32_t model, int32_t gateway, bool active,
-                         bool critical);
+struct device *fleet_put(struct fleet *fleet, const struct device_facts *facts);
+// The model of this number, made if need be. NULL when out of memory.
+struct model *fleet_model(struct fleet *fleet, int32_t id);
+// The label of a text, made if need be; NULL for none, or when out of memory.
+const struct label *fleet_label(struct fleet *fleet, const char *text);
 bool fleet_add_release(struct fleet *fleet, int32_t model, const uint8_t *hash);
 void fleet_clear(struct fleet *fleet);
 
 void *device_state(struct device *device, size_t detector); // of detectors[detector]
+struct device *device_of_timer(struct timer *timer);
 
 // The bit of an alert kind in device.live; 0 for a kind that fleet.c does not list.
 uint32_t kind_bit(const char *kind);

@@ -11,6 +11,7 @@
 #include "analysis/commit.h"
 #include "analysis/context.h"
 #include "analysis/group.h"
+#include "analysis/health.h"
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -30,6 +31,8 @@ struct worker {
   enum phase phase;
   struct fleet fleet;
   struct context context;
+  struct health health;
+  int64_t down_since;   // of the connection to the store, while it is down and until that was noted; wall clock, 0: it is up
   struct clock *clocks; // by feed
   struct group group;
   struct feed_registry registry;
@@ -55,11 +58,43 @@ static void wait_for(struct worker *worker, uint32_t ms) {
 
 // --- answers of the store
 
-static void take_device(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, bool critical,
-                        void *arg) {
+static void take_model(const struct feed_model *facts, void *arg) {
   struct worker *worker = arg;
-  if (fleet_put(&worker->fleet, id, credential, model, gateway, active, critical) == NULL) {
-    log_error("out of memory for the registry", "device=%" PRId32, id);
+  struct model *model = fleet_model(&worker->fleet, facts->id);
+  if (model == NULL) {
+    log_error("out of memory for the registry", "model=%" PRId32, facts->id);
+    return;
+  }
+  model->class = facts->class == 'b' ? CLASS_BATTERY : facts->class == 's' ? CLASS_SLEEPER : CLASS_MAINS;
+  model->cadence = facts->cadence;
+  model->patience = facts->patience;
+}
+
+static void take_device(const struct feed_device *device, void *arg) {
+  struct worker *worker = arg;
+  const struct device_facts facts = {.id = device->id,
+                                     .model = device->model,
+                                     .gateway = device->gateway,
+                                     .credential = device->credential,
+                                     .region = device->region,
+                                     .site = device->site,
+                                     .created_at = device->created_at,
+                                     .next_visit = device->next_visit,
+                                     .active = device->active,
+                                     .critical = device->critical};
+  struct device *known = fleet_put(&worker->fleet, &facts);
+  if (known == NULL) {
+    log_error("out of memory for the registry", "device=%" PRId32, device->id);
+    return;
+  }
+  device_wake(&worker->context, known, 0);
+}
+
+static void take_firmware(int32_t id, const char *version, void *arg) {
+  struct worker *worker = arg;
+  struct device *device = fleet_find(&worker->fleet, id);
+  if (device != NULL) {
+    device->firmware = fleet_label(&worker->fleet, version);
   }
 }
 
@@ -82,9 +117,13 @@ static void take_clock(int32_t feed, int64_t number, int64_t received_to, int64_
 
 static void take_state(int32_t id, const uint8_t *state, size_t size, void *arg) {
   struct worker *worker = arg;
-  struct device *device = fleet_find(&worker->fleet, id);
-  if (device != NULL && size == fleet_state_size() && (uint32_t)worker->start.version == fleet_state_version()) {
+  bool usable = (uint32_t)worker->start.version == fleet_state_version();
+  struct device *device = id >= 0 ? fleet_find(&worker->fleet, id) : NULL;
+  struct model *model = id < 0 ? fleet_model(&worker->fleet, -id) : NULL;
+  if (usable && device != NULL && size == fleet_state_size()) {
     memcpy(device->state, state, size);
+  } else if (usable && model != NULL && size == sizeof model->learned) {
+    memcpy(&model->learned, state, size);
   }
 }
 
@@ -102,6 +141,11 @@ static void take_alert(int32_t id, const char *kind, void *arg) {
   if (device != NULL) {
     device->live |= kind_bit(kind);
   }
+}
+
+static void take_blind(int64_t began, const char *away, void *arg) {
+  struct worker *worker = arg;
+  health_resume(&worker->health, began, away);
 }
 
 static void take_batch(const struct feed_batch *batch, void *arg) {
@@ -138,6 +182,7 @@ static void advance_time(struct worker *worker) {
   int64_t now = clocks_low(worker->clocks, &since);
   if (now != INT64_MAX) {
     context_advance(&worker->context, now, since);
+    health_advance(&worker->health, &worker->context, now, since);
   }
 }
 
@@ -217,6 +262,7 @@ static bool analyse(struct worker *worker, bool replay) {
     tell_loss(worker, &group->batches[i]);
     check_rows(worker, &group->batches[i], group->seen[i]);
     pass_clock(worker, &group->batches[i]);
+    health_batch(&worker->health, &worker->context, group->batches[i].received_to, group->batches[i].committed_at);
     advance_time(worker);
     worker->step = replay ? group->batches[i].step : worker->step + 1;
     group->batches[i].step = worker->step;
@@ -234,7 +280,8 @@ static struct script *build_commit(struct worker *worker) {
     worker->stats.alerts_raised += worker->context.effects[i].kind == EFFECT_RAISE;
     worker->stats.alerts_cleared += worker->context.effects[i].kind == EFFECT_CLEAR;
   }
-  return commit_script(worker->registry.erasure, LANE, worker->step, &worker->group, &worker->context, worker->clocks, worker->with_checkpoint);
+  return commit_script(worker->registry.erasure, LANE, worker->step, &worker->group, &worker->context, worker->clocks,
+                       worker->with_checkpoint);
 }
 
 // --- the machine
@@ -242,7 +289,9 @@ static struct script *build_commit(struct worker *worker) {
 static void forget(struct worker *worker) {
   clocks_clear(&worker->clocks);
   context_settle(&worker->context);
-  worker->context.now = worker->context.seeing_since = worker->context.swept = 0;
+  worker->context.now = worker->context.seeing_since = worker->context.second = 0;
+  worker->context.recovery = (struct recovery){0};
+  worker->health = (struct health){0};
   fleet_clear(&worker->fleet);
   group_reset(&worker->group);
 }
@@ -319,6 +368,8 @@ static void go_live(struct worker *worker) {
     device->live = 0;
     device->connectivity = connectivity_name("never seen");
   }
+  context_resume(&worker->context);
+  worker->health.began = worker->health.ended = 0;
   worker->step = worker->committed;
   run(worker, REFRESH, feed_live(&worker->start));
 }
@@ -360,12 +411,21 @@ static void was_committed(struct worker *worker) {
   }
 }
 
+// True if there is something to store of it.
+static bool check_health(struct worker *worker) {
+  worker->context.suppressed = false;
+  health_check(&worker->health, &worker->context, clock_wall_us(), worker->group.count > 0 ? &worker->group.batches[0] : NULL,
+               worker->down_since);
+  worker->down_since = 0;
+  return worker->context.count > 0;
+}
+
 // Goes on after the present phase is done.
 static void proceed(struct worker *worker) {
   switch (worker->phase) {
   case REGISTRY:
     worker->refreshed_us = clock_steady_us();
-    fleet_put(&worker->fleet, 0, "vedette", 0, 0, false, false);
+    fleet_put(&worker->fleet, &(struct device_facts){.credential = "vedette"});
     run(worker, START, feed_start(LANE, &worker->start));
     return;
   case START: started(worker); return;
@@ -383,7 +443,10 @@ static void proceed(struct worker *worker) {
     return;
   case NEXT:
     if (worker->group.count > 0) {
+      check_health(worker); // what it finds is stored with the group
       ask_rows(worker, ROWS);
+    } else if (check_health(worker)) {
+      run(worker, COMMIT, build_commit(worker));
     } else {
       worker->phase = IDLE;
       wait_for(worker, worker->config.poll_ms);
@@ -434,6 +497,7 @@ static void on_up(void *arg) {
 
 static void on_down(void *arg) {
   struct worker *worker = arg;
+  worker->down_since = worker->stats.connected ? clock_wall_us() : worker->down_since;
   worker->stats.connected = false;
   worker->phase = CLOSED;
   event_del(worker->timer);
@@ -469,9 +533,14 @@ struct worker *worker_new(struct loop *loop, const struct config *config) {
   worker->loop = loop;
   worker->config = config->analysis;
   worker->context = (struct context){.config = &worker->config, .fleet = &worker->fleet};
-  worker->registry = (struct feed_registry){.device = take_device, .release = take_release, .arg = worker};
-  worker->start = (struct feed_start){
-      .feed = take_clock, .state = take_state, .connectivity = take_connectivity, .live_alert = take_alert, .arg = worker};
+  worker->registry = (struct feed_registry){.model = take_model, .device = take_device, .release = take_release, .arg = worker};
+  worker->start = (struct feed_start){.feed = take_clock,
+                                      .state = take_state,
+                                      .firmware = take_firmware,
+                                      .connectivity = take_connectivity,
+                                      .live_alert = take_alert,
+                                      .blind = take_blind,
+                                      .arg = worker};
   worker->batches = (struct feed_batches){.batch = take_batch, .arg = worker};
   worker->rows = (struct feed_rows){.row = take_row, .count = take_count, .arg = worker};
   worker->timer = evtimer_new(loop_base(loop), on_timer, worker);

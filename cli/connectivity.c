@@ -11,18 +11,11 @@
 
 enum { LIST_LIMIT = 50, LIST_MOST = 100000 };
 
-// What the registry remembers is of the last change: while we are blind it is since when we are that counts, and of a retired
-// device nothing is judged any more.
 static const char now_sql[] =
-    "SELECT credential, model, class, cadence_s, connectivity, since, extract(epoch FROM now() - since)::double precision AS "
-    "for_s,"
-    " reason FROM (SELECT d.credential, d.model, d.class, extract(epoch FROM m.cadence)::double precision AS cadence_s,"
-    " d.connectivity, CASE WHEN d.life <> 'retired' THEN coalesce(b.began, d.connectivity_since) END AS since,"
-    " CASE WHEN d.life <> 'retired' THEN coalesce('we are blind: ' || b.reason || ' is away', d.connectivity_reason) END AS "
-    "reason"
-    " FROM vedette.device d JOIN vedette.model m ON m.model = d.model"
-    " LEFT JOIN vedette.blind_interval b ON b.ended IS NULL AND d.connectivity = 'unknown'"
-    " WHERE d.credential = $1) AS judged";
+    "SELECT d.credential, d.model, d.class, extract(epoch FROM m.cadence)::double precision AS cadence_s, d.connectivity,"
+    " d.connectivity_since AS since, extract(epoch FROM now() - d.connectivity_since)::double precision AS for_s,"
+    " d.connectivity_reason AS reason"
+    " FROM vedette.device d JOIN vedette.model m ON m.model = d.model WHERE d.credential = $1";
 
 // The newest, in the order of the function.
 static const char changes_sql[] =

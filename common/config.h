@@ -61,11 +61,13 @@ struct config_ingest {
   struct config_http http;
 };
 
-struct config_silence {
-  double factor;     // longest usual gap times this, … ; default 2.5
-  uint32_t slack_s;  // … plus this, is silence; default 5
-  uint32_t guard_s;  // a last will is believed after this; default 10
-  uint32_t settle_s; // after we were blind, nobody is judged sooner than this; default 60
+struct config_connectivity {
+  double rate;             // false silence a device and day that is allowed; default 0.0001
+  double slack_s;          // the way of a message may take so long; default 1.5
+  uint32_t guard_s;        // a last will is believed after this; default 10
+  uint32_t frozen_learn_h; // values are judged after a device was seen for so long, hours; default 24
+  uint32_t never_seen_h;   // a device that was never heard is reported after this; default 168
+  uint32_t blind_s;        // an alert says that we are blind after this; default 60
 };
 
 struct config_rate {
@@ -84,7 +86,7 @@ struct config_analysis {
   char *worker;
   uint32_t poll_ms;      // default 200
   uint32_t checkpoint_s; // default 60
-  struct config_silence silence;
+  struct config_connectivity connectivity;
   struct config_rate rate;
   struct config_security security;
   struct config_http http;

@@ -8,6 +8,7 @@
 
 #include "common/region.h"
 #include "ingest/segment.h"
+#include "storage/marks.h"
 #include "vedette/v1/telemetry.pb-c.h"
 
 #include <stdbool.h>
@@ -59,7 +60,6 @@ int64_t connectivity_boot(const Vedette__V1__Connectivity *connectivity);
 
 // How a device time stands to the time of receipt; and whether the publisher numbers its reports: where it does not, the row's
 // boot is 0 and its sequence a digest.
-enum { MARK_HISTORICAL = 1, MARK_NO_CLOCK = 2, MARK_AHEAD = 4, MARK_BEHIND = 8, MARK_NO_SEQUENCE = 16 };
 
 // Whether something of `time` (Unix microseconds) can be kept: it is a date, and not older than `keep_us` when it is received. A
 // clock that was never set, and shows a time before 2000, is another matter.

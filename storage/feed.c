@@ -10,11 +10,31 @@
 
 // --- start
 
+static void take_models(const PGresult *rows, void *arg) {
+  const struct feed_registry *registry = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    const struct feed_model model = {.id = field_int4(rows, i, 0),
+                                     .class = PQgetvalue(rows, i, 1)[0],
+                                     .cadence = (double)field_int8(rows, i, 2) / 1e6,
+                                     .patience = (double)field_int8(rows, i, 3) / 1e6};
+    registry->model(&model, registry->arg);
+  }
+}
+
 static void take_devices(const PGresult *rows, void *arg) {
   const struct feed_registry *registry = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    registry->device(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), field_int4(rows, i, 2), field_int4(rows, i, 3),
-                     field_bool(rows, i, 4), field_bool(rows, i, 5), registry->arg);
+    const struct feed_device device = {.id = field_int4(rows, i, 0),
+                                       .credential = PQgetvalue(rows, i, 1),
+                                       .model = field_int4(rows, i, 2),
+                                       .gateway = field_int4(rows, i, 3),
+                                       .active = field_bool(rows, i, 4),
+                                       .critical = field_bool(rows, i, 5),
+                                       .region = PQgetvalue(rows, i, 6),
+                                       .site = PQgetvalue(rows, i, 7),
+                                       .created_at = field_time(rows, i, 8),
+                                       .next_visit = PQgetisnull(rows, i, 9) ? 0 : field_time(rows, i, 9)};
+    registry->device(&device, registry->arg);
   }
 }
 
@@ -39,10 +59,14 @@ struct script *feed_registry(struct feed_registry *registry) {
   struct script *script = script_new();
   const char *parameters[] = {registry->snapshot};
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
-  script_add_binary(
-      script,
-      "SELECT id, credential, model, gateway, life = 'active', critical FROM store.device WHERE changed >= $1::xid8 ORDER BY id",
-      1, parameters, take_devices, registry);
+  script_add_binary(script,
+                    "SELECT id, class, (extract(epoch FROM cadence) * 1000000)::bigint,"
+                    " (extract(epoch FROM patience) * 1000000)::bigint FROM store.model",
+                    0, NULL, take_models, registry);
+  script_add_binary(script,
+                    "SELECT id, credential, model, gateway, life = 'active', critical, coalesce(region, ''), coalesce(site, ''),"
+                    " created_at, next_visit FROM store.device WHERE changed >= $1::xid8 ORDER BY id",
+                    1, parameters, take_devices, registry);
   script_add_binary(script, "SELECT model, image_hash FROM store.firmware_release", 0, NULL, take_releases, registry);
   script_add_binary(script, "SELECT coalesce(max(id), 0) FROM store.erasure", 0, NULL, take_erasure, registry);
   script_add(script, "SELECT pg_snapshot_xmin(pg_current_snapshot())", 0, NULL, take_snapshot, registry);
@@ -67,6 +91,13 @@ static void take_states(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
     start->state(field_int4(rows, i, 0), (const uint8_t *)PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1), start->arg);
+  }
+}
+
+static void take_running(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->firmware(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
   }
 }
 
@@ -100,10 +131,19 @@ struct script *feed_start(int16_t lane, struct feed_start *start) {
                     " FROM store.checkpoint, jsonb_array_elements(feeds) AS f WHERE lane = $1",
                     1, parameters, take_clocks, start);
   script_add_binary(script, "SELECT device, state FROM store.detector_state WHERE lane = $1", 1, parameters, take_states, start);
+  script_add_binary(script, "SELECT DISTINCT ON (device) device, version FROM store.firmware ORDER BY device, time DESC", 0, NULL,
+                    take_running, start);
   script_add_binary(script, "SELECT coalesce(max(step), 0) FROM store.analysed_batch WHERE lane = $1", 1, parameters,
                     take_committed, start);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
   return script;
+}
+
+static void take_blind(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->blind(field_time(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
+  }
 }
 
 struct script *feed_live(struct feed_start *start) {
@@ -111,13 +151,14 @@ struct script *feed_live(struct feed_start *start) {
   script_add_binary(script, "SELECT device, state FROM store.connectivity_now", 0, NULL, take_connectivity, start);
   script_add_binary(script, "SELECT device, kind FROM store.alert WHERE state IN ('open', 'acknowledged') AND key = ''", 0, NULL,
                     take_alerts, start);
+  script_add_binary(script, "SELECT began, reason FROM store.blind_interval WHERE ended IS NULL", 0, NULL, take_blind, start);
   return script;
 }
 
 // --- batches
 
 #define BATCH_COLUMNS                                                                                                            \
-  "b.feed, b.number, b.kind, b.first_record, b.next_record, b.received_to, b.seeing_since, b.rows,"                              \
+  "b.feed, b.number, b.kind, b.first_record, b.next_record, b.received_to, b.seeing_since, b.committed_at, b.rows,"              \
   " b.connectivity + b.rejected + b.reports, f.retired_at IS NOT NULL AND NOT EXISTS (SELECT FROM store.batch n"                 \
   " WHERE n.feed = b.feed AND n.number > b.number)"
 
@@ -133,9 +174,10 @@ static void take_batches(const PGresult *rows, void *arg) {
         .next_record = field_int8(rows, i, 5),
         .received_to = field_time(rows, i, 6),
         .seeing_since = field_time(rows, i, 7),
-        .rows = field_int4(rows, i, 8),
-        .others = field_int4(rows, i, 9),
-        .retired = field_bool(rows, i, 10),
+        .committed_at = field_time(rows, i, 8),
+        .rows = field_int4(rows, i, 9),
+        .others = field_int4(rows, i, 10),
+        .retired = field_bool(rows, i, 11),
     };
     batches->batch(&batch, batches->arg);
   }
@@ -244,7 +286,8 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
       " NULL::bytea FROM store.connectivity" OF_BATCHES " ORDER BY received, device, boot, connection, state",
       1, parameters, take_connectivity_rows, rows);
   script_add_binary(script,
-                    "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, size, 0, 0, " NOTHING
+                    "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, size,"
+                    " coalesce(hash_array(values) # hashtext(texts), 0), 0, " NOTHING
                     ", false, '', NULL::bytea FROM store.report" OF_BATCHES
                     " ORDER BY received, device, publisher, boot, sequence, time",
                     1, parameters, take_reports, rows);
@@ -261,7 +304,8 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
   script_add_binary(
       script,
       "SELECT batch, device, device, received, received, boot, sequence, marks::integer, size, reason::integer, 1, " NOTHING
-      ", false, store.without_erased(detail), NULL::bytea FROM store.dead_letter" OF_BATCHES " AND device <> 0 ORDER BY received, device, record",
+      ", false, store.without_erased(detail), NULL::bytea FROM store.dead_letter" OF_BATCHES
+      " AND device <> 0 ORDER BY received, device, record",
       1, parameters, take_letters, rows);
   // Messages that were shed, or rejected past the dead letters that are kept: the batch only counts them.
   script_add_binary(
@@ -310,6 +354,17 @@ static void add_changes(struct script *script, const struct feed_commit *c) {
                   " SELECT DISTINCT ON (device) device, state, time, reason FROM change ORDER BY device, place DESC"
                   " ON CONFLICT (device) DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason",
       5, parameters, NULL, NULL);
+}
+
+static void add_blind(struct script *script, const struct feed_commit *c) {
+  const char *parameters[] = {list_literal(c->blind_began), list_literal(c->blind_ended), list_literal(c->blind_reasons)};
+  script_add(script,
+             "INSERT INTO store.blind_interval (began, ended, reason)"
+             " SELECT DISTINCT ON (u.began) " UNIX_TIME("u.began") ", CASE WHEN u.ended <> 0 THEN " UNIX_TIME(
+                 "u.ended") " END, u.reason FROM unnest($1::bigint[], $2::bigint[], $3::text[])"
+                            " WITH ORDINALITY AS u(began, ended, reason, place) ORDER BY u.began, u.place DESC"
+                            " ON CONFLICT (began) DO UPDATE SET ended = excluded.ended",
+             3, parameters, NULL, NULL);
 }
 
 static void add_checkpoint(struct script *script, const struct feed_commit *c) {
@@ -361,6 +416,9 @@ struct script *feed_commit(const struct feed_commit *c) {
   }
   if (list_count(c->change_devices) > 0) {
     add_changes(script, c);
+  }
+  if (list_count(c->blind_began) > 0) {
+    add_blind(script, c);
   }
   if (c->with_checkpoint) {
     add_checkpoint(script, c);

@@ -11,8 +11,20 @@
 
 // --- what is known at the start: registry, checkpoint, live alerts, connectivity
 
+struct feed_device {
+  int32_t id, model, gateway;             // gateway 0: none
+  const char *credential, *region, *site; // "": not given
+  int64_t created_at, next_visit;         // next_visit 0: not given
+  bool active, critical;
+};
+struct feed_model {
+  int32_t id;
+  char class;               // 'm'ains, 'b'attery, 's'leeper
+  double cadence, patience; // seconds; 0: not given
+};
 struct feed_registry {
-  void (*device)(int32_t id, const char *credential, int32_t model, int32_t gateway, bool active, bool critical, void *arg);
+  void (*model)(const struct feed_model *model, void *arg);       // all, each time, before the devices
+  void (*device)(const struct feed_device *device, void *arg);    // that have changed
   void (*release)(int32_t model, const uint8_t *hash, void *arg); // 32 bytes
   void *arg;
   char snapshot[24]; // as in intake_devices: "0" for all
@@ -22,9 +34,11 @@ struct script *feed_registry(struct feed_registry *registry);
 
 struct feed_start {
   void (*feed)(int32_t feed, int64_t number, int64_t received_to, int64_t seeing_since, void *arg); // clocks at the checkpoint
-  void (*state)(int32_t device, const uint8_t *state, size_t size, void *arg);
-  void (*connectivity)(int32_t device, const char *state, void *arg); // as committed, see feed_live
-  void (*live_alert)(int32_t device, const char *kind, void *arg);    // as above
+  void (*state)(int32_t device, const uint8_t *state, size_t size, void *arg); // device < 0: of the model -device
+  void (*firmware)(int32_t device, const char *version, void *arg);            // that ran at the checkpoint, as far as is known
+  void (*connectivity)(int32_t device, const char *state, void *arg);          // as committed, see feed_live
+  void (*live_alert)(int32_t device, const char *kind, void *arg);             // as above
+  void (*blind)(int64_t began, const char *away, void *arg);                   // as above: the interval that is open, if one is
   void *arg;
   int64_t checkpoint; // step the states are of; 0: none
   int32_t version;    // of the states
@@ -43,7 +57,7 @@ struct feed_batch {
   int64_t number;
   char kind;    // 'd'ata, 'l'ost, 'v'oid
   bool retired; // the feed takes no batch after this one
-  int64_t first_record, next_record, received_to, seeing_since;
+  int64_t first_record, next_record, received_to, seeing_since, committed_at;
   int32_t rows, others; // of store.report; of anything else
 };
 typedef void (*feed_batch_cb)(const struct feed_batch *batch, void *arg);
@@ -95,6 +109,8 @@ struct feed_commit {
   // Connectivity changes, in order.
   int64_t step; // they belong to
   struct list *change_devices, *change_times, *change_states, *change_reasons;
+  // Blind intervals, in order; an end of 0: it goes on.
+  struct list *blind_began, *blind_ended, *blind_reasons;
   // Checkpoint: states of devices that changed, and the clocks of all feeds.
   bool with_checkpoint;
   int64_t checkpoint; // step

@@ -157,9 +157,9 @@ static void observe(struct context *context, struct device *device, void *state,
 
 static void advance(struct context *context, struct device *device, void *state) {
   struct rate *r = state;
-  bool live = alert_live(device, "message rate") || alert_live(device, "message volume");
-  if (live && strcmp(device_connectivity(device), "never seen") != 0) {
+  if (alert_live(device, "message rate") || alert_live(device, "message volume")) {
     roll(context, device, r, context_now(context), NULL);
+    device_wake(context, device, r->start + (int64_t)context_config(context)->rate.window_s * 1000000);
   }
 }
 

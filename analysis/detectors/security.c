@@ -39,6 +39,19 @@ static int64_t window_us(const struct context *context) {
   return (int64_t)context_config(context)->security.window_s * 1000000;
 }
 
+// Clears an alert when its burst is over, and looks again when it may be.
+static void clear_when_over(struct context *context, struct device *device, struct burst *b, const char *kind, const char *why) {
+  const int64_t width = window_us(context);
+  if (!alert_live(device, kind)) {
+    return;
+  }
+  if (burst_over(b, context_now(context), width)) {
+    alert_clear(context, device, kind, context_now(context), why);
+  } else {
+    device_wake(context, device, b->start + (b->current > 0 ? 2 : 1) * width);
+  }
+}
+
 static bool is_rejected(const struct observation *o) {
   return o->kind == OBSERVE_DEAD_LETTER || (o->kind == OBSERVE_UNKEPT && o->code != VEDETTE__V1__REASON__REASON_SHED);
 }
@@ -70,9 +83,7 @@ static void identity_observe(struct context *context, struct device *device, voi
 
 static void identity_advance(struct context *context, struct device *device, void *state) {
   struct identity *s = state;
-  if (alert_live(device, "identity mismatch") && burst_over(&s->burst, context_now(context), window_us(context))) {
-    alert_clear(context, device, "identity mismatch", context_now(context), "no such message for the length of the window");
-  }
+  clear_when_over(context, device, &s->burst, "identity mismatch", "no such message for the length of the window");
 }
 
 const struct detector detector_identity = {.name = "identity mismatch",
@@ -123,9 +134,7 @@ static void malformed_observe(struct context *context, struct device *device, vo
 
 static void malformed_advance(struct context *context, struct device *device, void *state) {
   struct malformed *s = state;
-  if (alert_live(device, "malformed burst") && burst_over(&s->burst, context_now(context), window_us(context))) {
-    alert_clear(context, device, "malformed burst", context_now(context), "no malformed message for the length of the window");
-  }
+  clear_when_over(context, device, &s->burst, "malformed burst", "no malformed message for the length of the window");
 }
 
 const struct detector detector_malformed = {.name = "malformed burst",
@@ -159,9 +168,7 @@ static void shed_observe(struct context *context, struct device *device, void *s
 
 static void shed_advance(struct context *context, struct device *device, void *state) {
   struct shed *s = state;
-  if (alert_live(device, "messages shed") && burst_over(&s->burst, context_now(context), window_us(context))) {
-    alert_clear(context, device, "messages shed", context_now(context), "nothing was shed for the length of the window");
-  }
+  clear_when_over(context, device, &s->burst, "messages shed", "nothing was shed for the length of the window");
 }
 
 const struct detector detector_shed = {
@@ -197,9 +204,7 @@ static void logins_observe(struct context *context, struct device *device, void 
 
 static void logins_advance(struct context *context, struct device *device, void *state) {
   struct logins *s = state;
-  if (alert_live(device, "login failures") && burst_over(&s->burst, context_now(context), window_us(context))) {
-    alert_clear(context, device, "login failures", context_now(context), "no login failed for the length of the window");
-  }
+  clear_when_over(context, device, &s->burst, "login failures", "no login failed for the length of the window");
 }
 
 const struct detector detector_logins = {.name = "login failures",
@@ -209,6 +214,8 @@ const struct detector detector_logins = {.name = "login failures",
                                          .advance = logins_advance};
 
 // --- firmware not released
+
+enum { LOOK_AGAIN_US = 10 * 1000000 }; // in the release list
 
 struct firmware {
   bool known;
@@ -247,8 +254,13 @@ static void firmware_observe(struct context *context, struct device *device, voi
 
 static void firmware_advance(struct context *context, struct device *device, void *state) {
   const struct firmware *s = state;
-  if (alert_live(device, "firmware not released") && s->known && device_release(context, device, s->hash) == 1) {
+  if (!alert_live(device, "firmware not released")) {
+    return;
+  }
+  if (s->known && device_release(context, device, s->hash) == 1) {
     alert_clear(context, device, "firmware not released", context_now(context), "the image was registered as a release");
+  } else {
+    device_wake(context, device, context_now(context) + LOOK_AGAIN_US);
   }
 }
 

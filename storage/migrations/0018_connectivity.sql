@@ -78,17 +78,18 @@ FROM store.completeness c JOIN store.device d ON d.id = c.device JOIN store.mode
 -- As before (0005), but nothing is known of anybody while we are blind.
 CREATE OR REPLACE VIEW vedette.device AS
 SELECT d.id AS device, d.credential, m.name AS model, d.region, d.time_zone, d.site, g.credential AS gateway, d.critical, d.life,
-       CASE WHEN d.life = 'retired' THEN 'retired'
-            WHEN c.state IS NULL THEN 'never seen'
-            WHEN c.state IN ('online', 'late', 'flapping', 'frozen') AND EXISTS (SELECT FROM store.blind_interval b WHERE b.ended IS NULL) THEN 'unknown'
-            ELSE c.state END AS connectivity,
-       c.since AS connectivity_since, c.reason AS connectivity_reason,
+       CASE WHEN d.life = 'retired' THEN 'retired' WHEN u.blind THEN 'unknown' ELSE coalesce(c.state, 'never seen') END AS connectivity,
+       CASE WHEN d.life = 'retired' THEN NULL WHEN u.blind THEN u.began ELSE c.since END AS connectivity_since,
+       CASE WHEN d.life = 'retired' THEN NULL WHEN u.blind THEN 'we are blind: ' || u.reason || ' is away' ELSE c.reason END
+         AS connectivity_reason,
        (SELECT f.version FROM store.firmware f WHERE f.device = d.id ORDER BY f.time DESC LIMIT 1) AS firmware,
        d.firmware AS firmware_delivered, d.created_at, m.class, d.next_visit
 FROM store.device d
 JOIN store.model m ON m.id = d.model
 LEFT JOIN store.device g ON g.id = d.gateway
 LEFT JOIN store.connectivity_now c ON c.device = d.id
+LEFT JOIN LATERAL (SELECT true AS blind, b.began, b.reason FROM store.blind_interval b
+                   WHERE b.ended IS NULL AND c.state IN ('online', 'late', 'flapping', 'frozen')) u ON true
 WHERE d.life <> 'erased';
 
 -- A device's history: its changes, and the times for which we were blind.
@@ -96,13 +97,14 @@ CREATE FUNCTION vedette.connectivity(for_credential text, since timestamptz DEFA
 RETURNS TABLE (at timestamptz, state text, reason text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
   WITH d AS (SELECT id, created_at FROM store.device WHERE credential = for_credential AND life <> 'erased')
-  SELECT c.at, c.state, c.reason FROM store.connectivity_change c JOIN d ON c.device = d.id WHERE c.at >= since AND c.at < until
+  SELECT h.at, h.state, h.reason FROM (
+  SELECT c.at, c.step, c.place, c.state, c.reason FROM store.connectivity_change c JOIN d ON c.device = d.id WHERE c.at >= since AND c.at < until
   UNION ALL
-  SELECT greatest(b.began, since), 'unknown', 'we were blind: ' || b.reason || ' was away'
+  SELECT greatest(b.began, since), 0, 0, 'unknown', 'we were blind: ' || b.reason || ' was away'
   FROM store.blind_interval b, d WHERE coalesce(b.ended, 'infinity') > greatest(since, d.created_at) AND b.began < until
   UNION ALL
-  SELECT b.ended, 'seeing', 'we see again' FROM store.blind_interval b, d WHERE b.ended >= greatest(since, d.created_at) AND b.ended < until
-  ORDER BY 1, 2
+  SELECT b.ended, 0, 0, 'seeing', 'we see again' FROM store.blind_interval b, d WHERE b.ended >= greatest(since, d.created_at) AND b.ended < until
+  ) h ORDER BY h.at, h.step, h.place, h.state
 $$;
 
 REVOKE ALL ON FUNCTION store.end_maintenance, vedette.connectivity FROM PUBLIC;

@@ -42,7 +42,7 @@ static void fills_defaults_and_resolves_paths(void **state) {
   assert_int_equal(config->broker.port, 8884);
   assert_int_equal(config->ingest.journal.sync_ms, 10);
   assert_int_equal(config->ingest.batch.records, 2000);
-  assert_true(config->analysis.silence.factor == 2.5);
+  assert_true(config->analysis.connectivity.rate == 0.0001);
   assert_null(config->store.ca);
   assert_null(config->ingest.mappings);
   config_free(config);

@@ -73,12 +73,9 @@ static void test_a_batch_buries(void **state) {
   static const struct {
     const char *topic, *credential, *child;
     bool buried;
-  } cases[] = {{"vedette/v1/pump-1/report", "", "", true},
-               {"vedette/v1/gate/report", "pump-1", "", true},
-               {"vedette/v1/gate/report", "", "pump-1", true},
-               {"vedette/v1/gate/report", "pump-2", "", false},
-               {"vedette/v1/shut/report", "", "pump-1", true},
-               {"vedette/v1/shut/report", "", "pump-2", false},
+  } cases[] = {{"vedette/v1/pump-1/report", "", "", true},     {"vedette/v1/gate/report", "pump-1", "", true},
+               {"vedette/v1/gate/report", "", "pump-1", true}, {"vedette/v1/gate/report", "pump-2", "", false},
+               {"vedette/v1/shut/report", "", "pump-1", true}, {"vedette/v1/shut/report", "", "pump-2", false},
                {"vedette/v1/pump-2/report", "", "", false}};
   const struct intake_device gate = {
       .id = 1, .model = 1, .active = true, .keep_us = INT64_C(30) * 86400000000, .credential = "gate"};

@@ -1,0 +1,142 @@
+#include "analysis/cadence.h"
+
+#include <math.h>
+
+enum {
+  GAPS_KNOWN = 8,
+  MEAN_WEIGHT = 16,
+  WINDOW_GAPS = 64, // a window has at least so many gaps …
+  WINDOW_S = 86400, // … and takes at least so long
+  WINDOWS_LEAST = 3,
+  ABSENCES_ADOPTED = 3,
+};
+static const double day = 86400;
+static const double short_of_usual = 0.5; // gaps below this share of the usual one say nothing of the longest
+static const double changing_usuals = 20; // usual gaps of before, while a new rhythm is learned
+static const double early = 16;           // usual gaps, shared by the number of gaps known, that a new device gets in addition
+
+static void roll(struct cadence *c, uint32_t at) {
+  if (c->window_began == 0) {
+    c->window_began = at;
+  }
+  if (c->window_gaps >= WINDOW_GAPS && at > c->window_began && at - c->window_began >= WINDOW_S) {
+    float took = (float)(at - c->window_began);
+    c->window_s += (took - c->window_s) / (float)(c->windows + 1);
+    c->at = (uint8_t)((c->at + 1) % CADENCE_WINDOWS);
+    c->windows = c->windows < CADENCE_WINDOWS ? (uint8_t)(c->windows + 1) : CADENCE_WINDOWS;
+    c->gaps -= c->windows == CADENCE_WINDOWS ? c->gaps / CADENCE_WINDOWS : 0;
+    c->window_gaps = 0;
+    c->longest[c->at] = 0;
+    c->window_began = at;
+  }
+}
+
+// By time, not by count: a flood teaches nobody to be fast.
+static void learn_usual(struct cadence *c, double gap) {
+  uint32_t known = cadence_gaps(c);
+  double usual = c->usual;
+  if (known < MEAN_WEIGHT) {
+    c->usual = (float)(usual + (gap - usual) / (known + 1));
+  } else {
+    double limited = fmin(gap, 4 * usual);
+    c->usual = (float)(usual + (limited - usual) / MEAN_WEIGHT * fmin(1, gap / usual));
+  }
+}
+
+// True once such gaps have come so often that they are the rhythm.
+static bool is_adopted(struct cadence *c, double gap) {
+  bool alike = c->absence > 0 && gap < 2 * (double)c->absence && gap > (double)c->absence / 2;
+  c->absences = alike && c->absences < UINT8_MAX ? (uint8_t)(c->absences + 1) : 1;
+  c->absence = (float)gap;
+  return c->absences >= ABSENCES_ADOPTED;
+}
+
+void cadence_learn(struct cadence *c, double gap, uint32_t at, bool absent, bool alive) {
+  if (absent && !alive && !is_adopted(c, gap)) {
+    return;
+  }
+  roll(c, at);
+  learn_usual(c, gap);
+  if (gap < short_of_usual * (double)c->usual) {
+    return;
+  }
+  if (gap > (double)c->longest[c->at]) {
+    c->longest[c->at] = (float)gap;
+  }
+  c->gaps++;
+  c->window_gaps++;
+}
+
+void cadence_restart(struct cadence *c) {
+  float longest = (float)cadence_longest(c);
+  *c = (struct cadence){.usual = c->usual, .longest = {longest}, .changing = true};
+}
+
+uint32_t cadence_gaps(const struct cadence *c) {
+  return c->gaps;
+}
+
+bool cadence_is_known(const struct cadence *c) {
+  return cadence_gaps(c) >= GAPS_KNOWN;
+}
+
+double cadence_longest(const struct cadence *c) {
+  double longest = 0;
+  for (int i = 0; i < CADENCE_WINDOWS; i++) {
+    longest = fmax(longest, (double)c->longest[i]);
+  }
+  return longest;
+}
+
+double cadence_usual(const struct cadence *c, const struct cadence_prior *prior) {
+  return cadence_gaps(c) > 0 ? (double)c->usual : prior->usual;
+}
+
+// What one day in 1 / rate exceeds, by the scatter of the windows' largest gaps (method of moments); 0: too few windows.
+static double by_windows(const struct cadence *c, double rate) {
+  double sum = 0;
+  double squares = 0;
+  int count = 0;
+  for (int i = 0; i < CADENCE_WINDOWS; i++) {
+    bool over = i != c->at && c->longest[i] > 0;
+    sum += over ? (double)c->longest[i] : 0;
+    squares += over ? (double)c->longest[i] * (double)c->longest[i] : 0;
+    count += over;
+  }
+  if (count < WINDOWS_LEAST) {
+    return 0;
+  }
+  double mean = sum / count;
+  double scale = sqrt(fmax(squares / count - mean * mean, 0) * count / (count - 1)) * 0.78;
+  return mean - 0.58 * scale + scale * log(fmax(day / (double)c->window_s / rate, 10));
+}
+
+double cadence_patience(const struct cadence *c, const struct cadence_prior *prior) {
+  const double usual = cadence_usual(c, prior);
+  const uint32_t gaps = cadence_gaps(c);
+  if (usual <= 0 || (gaps < GAPS_KNOWN && prior->usual <= 0)) {
+    return 0;
+  }
+  bool young = gaps * usual < GAPS_KNOWN * prior->usual; // it may have shown one side of it only
+  double tolerated = prior->tolerated + early / fmax(gaps, GAPS_KNOWN);
+  if (c->changing && gaps < GAPS_KNOWN) {
+    tolerated = changing_usuals;
+  }
+  double patience = tolerated * (young ? fmax(usual, prior->usual) : usual);
+  double excess = cadence_longest(c) - usual;
+  if (gaps > 0 && excess > 0) {
+    // The largest of n scatters; in the mean over devices that costs Γ(1 + factor), which 4 covers.
+    double allowed = fmax(4 * day / usual / prior->rate, 10);
+    double factor = log(allowed) / log(fmax(gaps, GAPS_KNOWN));
+    patience = fmax(patience, usual + excess * fmax(factor, 1.15));
+  }
+  patience = fmax(patience, by_windows(c, prior->rate));
+  return fmax(patience, 10 * prior->least) + prior->least;
+}
+
+double cadence_late(const struct cadence *c, const struct cadence_prior *prior) {
+  double patience = cadence_patience(c, prior);
+  double usual = cadence_usual(c, prior);
+  double late = fmax(1.5 * usual, 1.1 * cadence_longest(c)) + prior->least;
+  return fmin(late, patience);
+}

@@ -1,0 +1,57 @@
+// What a device's rhythm is, learned from the gaps between what comes of it, and how long a gap has to be before it means
+// absence.
+//
+// The tail of the gaps is taken as exponential beyond the usual one: then the largest of n gaps grows as ln n, and a gap that is
+// exceeded once in N, N >> n, lies further out by the factor ln N / ln n (Gumbel 1958, "Statistics of Extremes", section 4.2). So
+// patience = usual + (largest of n − usual) × ln N / ln n, with N the gaps in which one false alarm is allowed. Where long gaps
+// are rare and of another kind than the usual ones (a hiccup of the network once a day) that is too little: the largest gaps of
+// days are taken as Gumbel's too, and their own scatter says how far out one in ten thousand days lies. A gap that was called
+// absence is not learned, unless the device was up all the time, or such gaps come again and again: then they are the rhythm.
+//
+// Plain data of fixed size, part of a detector's state. Seconds, but where said otherwise.
+#ifndef VEDETTE_ANALYSIS_CADENCE_H
+#define VEDETTE_ANALYSIS_CADENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CADENCE_WINDOWS = 8 };
+
+struct cadence {
+  float usual;                    // mean gap, of the time that passes; 0: unknown
+  float longest[CADENCE_WINDOWS]; // largest gap of each window
+  uint32_t gaps;                  // in all windows
+  uint32_t window_gaps;           // in the newest, …
+  uint32_t window_began;          // … which began then; seconds since 1970
+  float window_s;                 // how long a window is
+  float absence;                  // the last gap that was called one; 0: none, or it is long ago
+  uint8_t at;                     // the newest window
+  bool changing;                  // until it is known again
+  uint8_t windows;                // that are over, up to as many as there are
+  uint8_t absences;               // such gaps of about that length, one after the other
+};
+
+// What is known of the kind of device before it has shown its own.
+struct cadence_prior {
+  double usual;     // expected gap; 0: nothing
+  double tolerated; // as many usual gaps are never absence: 2.2 is one lost report and jitter
+  double least;     // the way of a message can take so long: added to all, and no patience is less than ten times this
+  double rate;      // false alarms a day that are allowed
+};
+
+// A gap that ended `at` (seconds since 1970). `absent`: it had been called absence. `alive`: the device was up and connected all
+// the time, as its boot and connection say; what was called absence was none.
+void cadence_learn(struct cadence *cadence, double gap, uint32_t at, bool absent, bool alive);
+// It was told that the rhythm changes: it is learned anew, with much patience until it is known.
+void cadence_restart(struct cadence *cadence);
+
+bool cadence_is_known(const struct cadence *cadence); // enough gaps of its own
+double cadence_usual(const struct cadence *cadence, const struct cadence_prior *prior);
+double cadence_longest(const struct cadence *cadence); // of all windows
+uint32_t cadence_gaps(const struct cadence *cadence);  // as above
+// Seconds without anything after which the device is absent; 0: nobody can say yet.
+double cadence_patience(const struct cadence *cadence, const struct cadence_prior *prior);
+// Likewise, after which it is late: more than it has been for days.
+double cadence_late(const struct cadence *cadence, const struct cadence_prior *prior);
+
+#endif
