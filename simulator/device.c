@@ -41,29 +41,13 @@ void device_free(struct device *device) {
   keep_free(device->keep);
 }
 
-int64_t device_clock(const struct device *device) {
-  const struct fault_run *run = fault_of(device, FAULT_CLOCK);
-  int64_t now = sim_time();
-  if (run == NULL) {
-    return now;
-  }
-  if (run->fault->with.unset) {
-    return now > device->booted ? now - device->booted : 1;
-  }
-  return now + (int64_t)llround(run->fault->with.offset * 1e6);
-}
-
 static void wait_and_connect(struct device *device, double seconds) {
   device->state = DEVICE_WAITING;
   sim_timer(&device->timer, seconds);
 }
 
-// Doubles from the least to the most wait; the jitter keeps a fleet from coming back all at once.
 static void back_off(struct device *device) {
-  const struct options *options = device->sim->options;
-  double wait = device->backoff * random_between(&device->sim->random, 0.5, 1.5);
-  device->backoff = fmin(2 * device->backoff, options->backoff_most);
-  wait_and_connect(device, fmin(wait, options->backoff_most));
+  wait_and_connect(device, habits_retry_wait(device));
 }
 
 static void failed(struct device *device, const char *reason) {
@@ -99,18 +83,6 @@ void device_connect(struct device *device) {
   }
 }
 
-// Seconds between reports; negative: the load generator decides.
-static double interval(const struct device *device) {
-  const struct options *options = device->sim->options;
-  const struct fault_run *flood = fault_of(device, FAULT_FLOOD);
-  bool load = options->rate > 0;
-  double usual = load ? (double)options->devices / options->rate : options->cadence;
-  if (flood == NULL) {
-    return load ? -1 : usual;
-  }
-  return flood->fault->with.rate > 0 ? 1 / flood->fault->with.rate : usual / flood->fault->with.factor;
-}
-
 static void schedule(struct device *device, double seconds) {
   device->due = sim_monotonic() + seconds;
   sim_timer(&device->timer, seconds);
@@ -124,7 +96,7 @@ void device_reschedule(struct device *device, bool soon) {
     schedule(device, 0);
     return;
   }
-  double usual = interval(device);
+  double usual = habits_interval(device);
   if (usual < 0) {
     evtimer_del(&device->timer);
   } else if (soon) {
@@ -262,8 +234,8 @@ static void on_online(void *arg) {
   keeper_online(device);
   bool first = !device->was_online;
   device->was_online = true;
-  if (first && device->recording == NULL && interval(device) > 0) {
-    schedule(device, random_between(&sim->random, 0.02, 1) * interval(device)); // spreads the fleet over the cadence
+  if (first && device->recording == NULL && habits_interval(device) > 0) {
+    schedule(device, random_between(&sim->random, 0.02, 1) * habits_interval(device)); // spreads the fleet over the cadence
   } else {
     device_reschedule(device, true);
   }

@@ -104,6 +104,20 @@ size_t draft_samples(const struct draft *draft) {
   return draft->report.n_samples;
 }
 
+bool draft_value(const struct draft *draft, size_t index, const char **metric, struct value *value) {
+  const Vedette__V1__Sample *sample = &draft->samples[index];
+  *metric = sample->metric;
+  switch (sample->value_case) {
+  case VEDETTE__V1__SAMPLE__VALUE_NUMBER: *value = (struct value){.type = VALUE_NUMBER, .number = sample->number}; return true;
+  case VEDETTE__V1__SAMPLE__VALUE_INTEGER:
+    *value = (struct value){.type = VALUE_INTEGER, .integer = sample->integer};
+    return true;
+  case VEDETTE__V1__SAMPLE__VALUE_FLAG: *value = (struct value){.type = VALUE_FLAG, .flag = sample->flag != 0}; return true;
+  case VEDETTE__V1__SAMPLE__VALUE_TEXT: *value = (struct value){.type = VALUE_TEXT, .text = sample->text}; return true;
+  default: return false;
+  }
+}
+
 size_t draft_find_number(const struct draft *draft, const char *name) {
   for (size_t i = 0; i < draft->report.n_samples; i++) {
     const Vedette__V1__Sample *sample = &draft->samples[i];

@@ -37,6 +37,9 @@ size_t draft_samples(const struct draft *draft);
 // Sets what sample `index` holds.
 void draft_set_sample(struct draft *draft, size_t index, const struct value *value);
 
+// What sample `index` holds, until the next draft_begin; false if it has no value.
+bool draft_value(const struct draft *draft, size_t index, const char **metric, struct value *value);
+
 // Number of the first sample of that name with a number or an integer; draft_samples() if there is none.
 size_t draft_find_number(const struct draft *draft, const char *name);
 // Adds `amount` to a sample of type number or integer.

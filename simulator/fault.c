@@ -1,9 +1,11 @@
 // Begins and ends faults, and writes down when.
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
 #include "simulator/sim.h"
+
+static const double timer_slack = 0.005; // seconds: a timer may end so much too early
 
 static void on_timer(evutil_socket_t socket, short what, void *arg);
 
@@ -38,6 +40,7 @@ int fault_prepare(struct sim *sim) {
     struct fault_run *run = &sim->runs[i];
     struct device *device = device_of(sim, item->member);
     *run = (struct fault_run){.sim = sim, .device = device, .fault = item->fault, .start = item->start, .next = device->runs};
+    run->random.state = random_text(random_pair(sim->options->seed, item->member->seed), item->fault->name);
     device->runs = run;
     if (evtimer_assign(&run->timer, sim->base, on_timer, run) != 0) {
       return -1;
@@ -51,18 +54,20 @@ void fault_free(struct sim *sim) {
     if (evtimer_initialized(&sim->runs[i].timer)) {
       evtimer_del(&sim->runs[i].timer);
     }
+    shape_values_forget(&sim->runs[i]);
   }
   free(sim->runs);
 }
 
 void fault_schedule(struct sim *sim) {
+  sim->scenario_began = sim_monotonic();
   for (size_t i = 0; sim->runs != NULL && i < sim->plan->count; i++) {
     sim_timer(&sim->runs[i].timer, sim->runs[i].start);
   }
 }
 
 static bool stops_children(const struct fault *fault) {
-  return fault->kind == FAULT_SILENCE || fault->kind == FAULT_CRASH || fault->kind == FAULT_SLEEP;
+  return fault->kind == FAULT_SILENCE || fault->kind == FAULT_CRASH || fault->kind == FAULT_SLEEP || fault->kind == FAULT_UNPLUG;
 }
 
 // The line of the device, and those of the children that fell silent with their gateway.
@@ -71,6 +76,7 @@ static void tell(const struct fault_run *run, int64_t end) {
   struct truth_line line = {.fault = run->fault->name,
                             .kind = fault_kind_name(run->fault->kind),
                             .device = member->credential,
+                            .expect = run->fault->expect,
                             .start = run->started,
                             .end = end};
   truth_write(run->sim->truth, &line);
@@ -91,6 +97,7 @@ static void deactivate(struct fault_run *run) {
       break;
     }
   }
+  shape_values_forget(run);
   run->state = RUN_DONE;
   run->sim->counters.faults--;
   tell(run, sim_time());
@@ -98,66 +105,30 @@ static void deactivate(struct fault_run *run) {
            device->member->credential);
 }
 
-static void restart(struct device *device, bool hard, const char *reason, double down) {
-  if (hard) {
-    device_crash(device, NEXT_REBOOT, down);
-  } else {
-    device_leave(device, VEDETTE__V1__CONNECTIVITY_STATE__CONNECTIVITY_STATE_OFFLINE, reason, 0, NEXT_REBOOT, down);
-  }
+// Seconds after which a fault that strikes again and again does so; 0: it does not.
+static double strikes_every(const struct fault *fault) {
+  return fault->kind == FAULT_REBOOT || fault->kind == FAULT_FLAP ? fault->with.interval : 0;
 }
 
-// Runs another image from now on, after a restart or just so.
-static void change_firmware(const struct fault_run *run, const char *version, bool known) {
-  struct device *device = run->device;
-  device->version = version;
-  device->version_known = known;
-  if (run->fault->with.reboot) {
-    restart(device, false, "update", run->fault->with.down);
-  } else {
-    device->firmware_told = false;
-  }
+static bool lasts_until_back(const struct fault *fault) {
+  return fault->kind == FAULT_REBOOT && strikes_every(fault) <= 0;
 }
 
-// The version a firmware fault brings: a release that is not the device's own, or a number that looks like one.
-static const char *other_version(const struct fault_run *run) {
-  const struct fault_parameters *with = &run->fault->with;
-  const struct member *member = run->device->member;
-  if (with->version != NULL) {
-    return with->version;
-  }
-  if (!with->known) {
-    return member->version; // the usual number, another image: what a tampered one looks like
-  }
-  return strcmp(member->model->releases[0], member->version) == 0 ? member->model->releases[1] : member->model->releases[0];
+static double seconds_left(const struct fault_run *run) {
+  return run->fault->duration >= 0 ? run->fault->duration - (sim_monotonic() - run->began) : INFINITY;
 }
 
-static void sleep_now(struct fault_run *run) {
-  const struct fault *fault = run->fault;
-  double seconds = fault->with.until >= 0 ? fault->with.until : fault->duration >= 0 ? fault->duration : 86400;
-  int64_t until = device_clock(run->device) + (int64_t)(seconds * 1e6);
-  device_leave(run->device, VEDETTE__V1__CONNECTIVITY_STATE__CONNECTIVITY_STATE_ASLEEP, "sleep", until, NEXT_DOWN, 0);
-}
-
-static void start_effect(struct fault_run *run) {
-  const struct fault_parameters *with = &run->fault->with;
-  switch (run->fault->kind) {
-  case FAULT_CRASH: device_crash(run->device, NEXT_DOWN, 0); break;
-  case FAULT_SLEEP: sleep_now(run); break;
-  case FAULT_FLOOD: device_reschedule(run->device, true); break;
-  case FAULT_FIRMWARE: change_firmware(run, other_version(run), with->known); break;
-  case FAULT_REBOOT: restart(run->device, with->how == REBOOT_HARD, "reboot", with->down); break;
-  default: break; // these only change what is sent
+// Sets the timer for the fault's end, or for when it strikes again before that.
+static void arm(struct fault_run *run) {
+  double wait = seconds_left(run);
+  if (lasts_until_back(run->fault)) {
+    return;
   }
-}
-
-static void end_effect(struct fault_run *run) {
-  struct device *device = run->device;
-  switch (run->fault->kind) {
-  case FAULT_CRASH: device_wake(device, run->fault->with.reboot); break;
-  case FAULT_SLEEP: device_wake(device, false); break;
-  case FAULT_FLOOD: device_reschedule(device, false); break;
-  case FAULT_FIRMWARE: change_firmware(run, device->member->version, true); break;
-  default: break;
+  if (strikes_every(run->fault) > 0) {
+    wait = fmin(wait, strikes_every(run->fault));
+  }
+  if (isfinite(wait)) {
+    sim_timer(&run->timer, wait);
   }
 }
 
@@ -172,30 +143,40 @@ static void begin(struct fault_run *run) {
   device->active[device->active_count++] = run;
   run->state = RUN_ACTIVE;
   run->started = sim_time();
+  run->began = sim_monotonic();
+  run->level = NAN;
   run->sim->counters.faults++;
   tell(run, 0);
   log_info("fault begins", "fault=\"%s\" kind=%s device=%s", run->fault->name, fault_kind_name(run->fault->kind),
            device->member->credential);
-  const struct fault_parameters *with = &run->fault->with;
-  if (run->fault->kind == FAULT_REBOOT && with->interval > 0) {
-    sim_timer(&run->timer, with->interval);
-  } else if (run->fault->kind != FAULT_REBOOT && run->fault->duration >= 0) {
-    sim_timer(&run->timer, run->fault->duration);
-  }
-  start_effect(run);
+  arm(run);
+  fault_effect_begin(run);
 }
 
-// A repeated reboot: again, until the duration is over.
-static void reboot_again(struct fault_run *run) {
-  double passed = (double)(sim_time() - run->started) / 1e6;
-  if (run->fault->duration >= 0 && passed >= run->fault->duration) {
-    deactivate(run);
+// The next night counts from when this one was to begin, so that nights do not wander.
+static void await_next_night(struct fault_run *run) {
+  double period = run->fault->with.period;
+  double now = sim_monotonic() - run->sim->scenario_began;
+  run->start += period * fmax(1, ceil((now - run->start) / period));
+  run->state = RUN_PENDING;
+  sim_timer(&run->timer, run->start - now);
+}
+
+static void end(struct fault_run *run) {
+  deactivate(run);
+  fault_effect_end(run);
+  if (run->fault->kind == FAULT_UNPLUG && run->fault->with.nights) {
+    await_next_night(run);
+  }
+}
+
+static void strike_again(struct fault_run *run) {
+  if (seconds_left(run) <= timer_slack) {
+    end(run);
     return;
   }
-  sim_timer(&run->timer, run->fault->with.interval);
-  if (run->device->state == DEVICE_ONLINE) {
-    start_effect(run);
-  }
+  fault_effect_again(run);
+  arm(run);
 }
 
 static void on_timer(evutil_socket_t socket, short what, void *arg) {
@@ -210,17 +191,16 @@ static void on_timer(evutil_socket_t socket, short what, void *arg) {
     if (run->device->state == DEVICE_ONLINE) {
       begin(run);
     }
-  } else if (run->state == RUN_ACTIVE && run->fault->kind == FAULT_REBOOT) {
-    reboot_again(run);
+  } else if (run->state == RUN_ACTIVE && strikes_every(run->fault) > 0) {
+    strike_again(run);
   } else if (run->state == RUN_ACTIVE) {
-    end_effect(run);
-    deactivate(run);
+    end(run);
   }
 }
 
 void fault_device_online(struct device *device) {
   for (struct fault_run *run = device->runs; run != NULL; run = run->next) {
-    if (run->state == RUN_ACTIVE && run->fault->kind == FAULT_REBOOT && run->fault->with.interval <= 0) {
+    if (run->state == RUN_ACTIVE && lasts_until_back(run->fault)) {
       deactivate(run); // it is back
     } else if (run->state == RUN_DUE && device->state == DEVICE_ONLINE) {
       begin(run);
@@ -234,7 +214,7 @@ void fault_stop(struct sim *sim) {
     evtimer_del(&run->timer);
     if (run->state == RUN_ACTIVE) {
       deactivate(run);
-    } else if (run->state != RUN_DONE) {
+    } else if (run->state != RUN_DONE && run->started == 0) {
       log_warn("fault never began", "fault=\"%s\" device=%s", run->fault->name, run->device->member->credential);
     }
   }

@@ -51,14 +51,15 @@ static bool recorded_has(const struct recordings *recordings, const char *creden
   return false;
 }
 
-static bool has_metric(const struct planning *p, const struct member *member, const char *metric) {
+// Flags can only freeze; the other faults of values are sums.
+static bool has_metric(const struct planning *p, const struct member *member, const char *metric, bool flags) {
   if (member->number == 0) {
     return recorded_has(p->settings->recordings, member->credential, metric);
   }
   for (size_t i = 0; i < p->settings->samples; i++) {
     struct value_metric known;
     values_metric(i, &known);
-    if (strcmp(known.name, metric) == 0 && strcmp(metric, "door_open") != 0) {
+    if (strcmp(known.name, metric) == 0 && (flags || known.kind != VALUE_STATE)) {
       return true;
     }
   }
@@ -70,14 +71,20 @@ static const char *unfit(const struct planning *p, const struct fault *fault, co
   if (member->gateway != NULL) {
     return "is a child without a connection of its own; name its gateway";
   }
-  if (fault->kind == FAULT_FLOOD && member->number == 0) {
-    return "is a recording, which keeps its own pace; `flood` is for simulated devices";
+  if ((fault->kind == FAULT_FLOOD || fault->kind == FAULT_PACE) && member->number == 0) {
+    return "is a recording, which keeps its own pace; `flood` and `pace` are for simulated devices";
   }
   if (fault->kind == FAULT_TRAFFIC && !member->model->traffic) {
     return "is of a model that does not report its traffic";
   }
-  if (fault->kind == FAULT_VALUE && !has_metric(p, member, fault->with.metric)) {
+  if (fault->kind == FAULT_VALUE && !has_metric(p, member, fault->with.metric, false)) {
     return "has no number or integer metric of that name";
+  }
+  if (fault->kind == FAULT_FROZEN && fault->with.metric != NULL && !has_metric(p, member, fault->with.metric, true)) {
+    return "has no metric of that name that could freeze";
+  }
+  if (fault->kind == FAULT_DRAIN && !has_metric(p, member, "battery", false)) {
+    return "has no metric `battery`";
   }
   return NULL;
 }
@@ -85,7 +92,8 @@ static const char *unfit(const struct planning *p, const struct fault *fault, co
 static bool matches(const struct selection *selection, const struct member *member) {
   return (selection->model == NULL || strcmp(selection->model, member->model->name) == 0) &&
          (selection->region == NULL || strcmp(selection->region, member->place->region) == 0) &&
-         (selection->site == NULL || strcmp(selection->site, member->place->site) == 0);
+         (selection->site == NULL || strcmp(selection->site, member->place->site) == 0) &&
+         (selection->firmware == NULL || strcmp(selection->firmware, member->version) == 0);
 }
 
 static int assign(struct planning *p, const struct fault *fault, struct member *member) {
@@ -236,11 +244,16 @@ void plan_free(struct plan *plan) {
 void plan_print(const struct plan *plan, FILE *out) {
   for (size_t i = 0; i < plan->count; i++) {
     const struct assignment *item = &plan->items[i];
+    const struct fault_parameters *with = &item->fault->with;
     char end[32] = "the end";
+    char again[48] = "";
     if (item->fault->duration >= 0) {
       snprintf(end, sizeof end, "%.1f s", item->start + item->fault->duration);
     }
-    fprintf(out, "%-24s %-15s %-24s %.1f s to %s\n", item->fault->name, fault_kind_name(item->fault->kind),
-            item->member->credential, item->start, end);
+    if (item->fault->kind == FAULT_UNPLUG && with->nights) {
+      snprintf(again, sizeof again, ", again each %.1f s", with->period);
+    }
+    fprintf(out, "%-24s %-15s %-24s %.1f s to %s%s\n", item->fault->name, fault_kind_name(item->fault->kind),
+            item->member->credential, item->start, end, again);
   }
 }

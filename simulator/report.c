@@ -8,6 +8,7 @@
 #include "simulator/traffic.h"
 
 enum { CONNECTIVITY_SIZE = 128 };
+static const uint8_t no_address[1] = {0};
 
 void report_topic(const char *credential, const char *leaf, char *out) {
   snprintf(out, REPORT_TOPIC, "vedette/v1/%s/%s", credential, leaf);
@@ -126,6 +127,11 @@ static int publish_draft(struct device *device) {
   char topic[REPORT_TOPIC];
   size_t size = 0;
   bool good = shape_report(device, device->sim->draft);
+  if (habits_lose_report(device)) { // and the device does not know, so it keeps nothing to send again
+    device->sequence++;
+    device->sim->counters.vanished++;
+    return 0;
+  }
   keeper_prepare(device, device->sim->draft);
   const uint8_t *bytes = draft_pack(device->sim->draft, &size);
   const struct fault_run *duplicate = fault_of(device, FAULT_DUPLICATE);
@@ -143,9 +149,13 @@ static int publish_draft(struct device *device) {
 
 static bool send_own(struct device *device) {
   report_compose(device, device->member, device->sequence + 1, device_clock(device));
+  if (device->pace_changed) {
+    draft_event(device->sim->draft, VEDETTE__V1__EVENT_KIND__EVENT_KIND_CONFIGURATION_CHANGED, 1, "cadence", no_address, 0);
+  }
   if (publish_draft(device) != 0) {
     return false;
   }
+  device->pace_changed = false;
   device->firmware_told = true;
   device->metrics_told = true;
   device->reported = sim_time();

@@ -1,4 +1,4 @@
-// Reads a scenario file: faults with their devices and times.
+// Reads a scenario file: faults with their times.
 #include "simulator/scenario.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include "simulator/scenario_file.h"
 
 static const double longest = 1e7; // seconds: some 115 days
+static const size_t longest_kind = 64;
 
 struct reading {
   struct scenario *scenario;
@@ -16,74 +17,6 @@ struct reading {
   const yaml_node_t *defaults;
   bool version;
 };
-
-static int read_names(struct scenario_file *file, const yaml_node_t *node, struct selection *out) {
-  size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-  out->by = SELECT_NAMES;
-  out->names = calloc(count + 1, sizeof *out->names);
-  if (out->names == NULL || count == 0) {
-    return scenario_fail(file, node, "devices", count == 0 ? "the list is empty" : "out of memory");
-  }
-  for (size_t i = 0; i < count; i++) {
-    const yaml_node_t *item = yaml_document_get_node(&file->document, node->data.sequence.items.start[i]);
-    if (scenario_text(file, item, "devices", &out->names[i]) != 0) {
-      return -1;
-    }
-    out->name_count++;
-  }
-  return 0;
-}
-
-static int take_selection(struct scenario_file *file, const char *key, const yaml_node_t *value, void *context) {
-  struct selection *out = context;
-  bool how = strcmp(key, "count") == 0 || strcmp(key, "every") == 0 || strcmp(key, "share") == 0;
-  if (how && out->by != SELECT_NONE) {
-    return scenario_fail(file, value, "devices", "give only one of `count`, `every` and `share`");
-  }
-  if (strcmp(key, "count") == 0 || strcmp(key, "every") == 0) {
-    out->by = key[0] == 'c' ? SELECT_COUNT : SELECT_EVERY;
-    return scenario_integer(file, value, key, 1, 1e6, &out->count);
-  }
-  if (strcmp(key, "share") == 0) {
-    out->by = SELECT_SHARE;
-    return scenario_number(file, value, key, 1e-6, 1, &out->share);
-  }
-  if (strcmp(key, "model") == 0) {
-    return scenario_text(file, value, key, &out->model);
-  }
-  if (strcmp(key, "region") == 0) {
-    return scenario_text(file, value, key, &out->region);
-  }
-  return strcmp(key, "site") == 0 ? scenario_text(file, value, key, &out->site) : -1;
-}
-
-static void selection_free(struct selection *selection) {
-  for (size_t i = 0; i < selection->name_count; i++) {
-    free(selection->names[i]);
-  }
-  free(selection->names);
-  free(selection->model);
-  free(selection->region);
-  free(selection->site);
-  *selection = (struct selection){0};
-}
-
-static int read_selection(struct scenario_file *file, const yaml_node_t *node, struct selection *out) {
-  selection_free(out);
-  if (node->type == YAML_SEQUENCE_NODE) {
-    return read_names(file, node, out);
-  }
-  if (node->type == YAML_SCALAR_NODE) {
-    out->by = SELECT_COUNT;
-    return scenario_integer(file, node, "devices", 1, 1e6, &out->count);
-  }
-  int rc = scenario_mapping(file, node, "devices", take_selection, out);
-  if (rc == 0 && out->by == SELECT_NONE) {
-    out->by = SELECT_SHARE; // only filters: all that match
-    out->share = 1;
-  }
-  return rc;
-}
 
 // What `defaults` may hold, and every fault.
 static int take_common(struct scenario_file *file, const char *key, const yaml_node_t *value, struct fault *fault) {
@@ -97,7 +30,7 @@ static int take_common(struct scenario_file *file, const char *key, const yaml_n
     return scenario_number(file, value, key, 0, longest, &fault->spread) == 0 ? 1 : -1;
   }
   if (strcmp(key, "devices") == 0) {
-    return read_selection(file, value, &fault->devices) == 0 ? 1 : -1;
+    return scenario_selection(file, value, &fault->devices) == 0 ? 1 : -1;
   }
   return 0;
 }
@@ -106,10 +39,26 @@ static int take_default(struct scenario_file *file, const char *key, const yaml_
   return take_common(file, key, value, context) == 1 ? 0 : -1;
 }
 
+// What the truth says that ought to come of it. The kinds of alerts are not this program's matter, so any such name will do.
+static int take_expected(struct scenario_file *file, const yaml_node_t *value, struct fault *fault) {
+  if (scenario_text(file, value, "expect", &fault->expect) != 0) {
+    return -1;
+  }
+  size_t length = strlen(fault->expect);
+  if (length > longest_kind || strspn(fault->expect, "abcdefghijklmnopqrstuvwxyz0123456789 _-") != length) {
+    return scenario_fail(file, value, "expect", "has to be a kind of alert, or `none`: 1 to %zu bytes of [a-z0-9 _-]",
+                         longest_kind);
+  }
+  return 0;
+}
+
 static int take_fault(struct scenario_file *file, const char *key, const yaml_node_t *value, void *context) {
   struct fault *fault = context;
   if (strcmp(key, "name") == 0 || strcmp(key, "kind") == 0) {
     return 0; // read beforehand, the others depend on them
+  }
+  if (strcmp(key, "expect") == 0) {
+    return take_expected(file, value, fault);
   }
   int taken = take_common(file, key, value, fault);
   if (taken == 0) {
@@ -144,7 +93,7 @@ static int read_name_and_kind(struct scenario_file *file, const yaml_node_t *nod
   const char *text = scenario_scalar(kind);
   int number = text != NULL ? scenario_kind(text) : -1;
   if (number < 0) {
-    char list[256];
+    char list[320];
     scenario_kind_list(list, sizeof list);
     return scenario_fail(file, kind != NULL ? kind : node, "kind", "has to be one of %s", list);
   }
@@ -305,7 +254,8 @@ void scenario_free(struct scenario *scenario) {
   }
   for (size_t i = 0; i < scenario->fault_count; i++) {
     free(scenario->faults[i].name);
-    selection_free(&scenario->faults[i].devices);
+    free(scenario->faults[i].expect);
+    scenario_selection_free(&scenario->faults[i].devices);
     scenario_parameters_free(&scenario->faults[i].with);
   }
   free(scenario->faults);

@@ -22,6 +22,13 @@ enum fault_kind {
   FAULT_REBOOT,
   FAULT_DUPLICATE,
   FAULT_VALUE,
+  FAULT_UNPLUG,
+  FAULT_LOSS,
+  FAULT_FROZEN,
+  FAULT_FLAP,
+  FAULT_PACE,
+  FAULT_DRAIN,
+  FAULT_REJOIN,
   FAULT_KINDS
 };
 
@@ -29,6 +36,7 @@ enum identity_how { IDENTITY_CREDENTIAL, IDENTITY_CHILD, IDENTITY_TOPIC };
 enum malformed_how { MALFORMED_RANDOM, MALFORMED_TRUNCATED, MALFORMED_OVERSIZED };
 enum bad_values_how { BAD_NAN, BAD_INFINITY, BAD_NAME, BAD_LONG_NAME, BAD_TEXT, BAD_TWICE };
 enum reboot_how { REBOOT_CLEAN, REBOOT_HARD };
+enum unplug_how { UNPLUG_POWER, UNPLUG_GOODBYE };
 
 // Parameters of all kinds together; what a kind does not have is not looked at. Numbers given in the file are within their
 // limits.
@@ -38,12 +46,22 @@ struct fault_parameters {
   bool unset;          // clock
   bool instead;        // wrong_identity, malformed
   bool offset_given;   // clock, value
+  bool drift_given;    // clock
+  bool period_given;   // unplug
+  bool nights;         // unplug
+  bool announce;       // pace
+  bool jitter;         // rejoin
   double until;        // sleep: seconds; negative: the fault's duration
-  double factor;       // flood, big, traffic; 0: not given
-  double rate;         // flood: reports a second; 0: not given
+  double factor;       // flood, big, traffic, pace; 0: not given
+  double rate;         // flood: reports a second; 0: not given. drain: percent an hour
   double offset;       // clock: seconds; value
-  double interval;     // reboot: seconds between reboots; 0: one only
-  double down;         // reboot, firmware: seconds until it is back
+  double drift;        // clock: parts per million
+  double interval;     // reboot: seconds between reboots; 0: one only. flap: between two losses of the connection
+  double down;         // reboot, firmware, flap: seconds until it is back
+  double period;       // unplug: seconds from the begin of a night to that of the next
+  double share;        // loss: of all reports
+  double burst;        // loss: mean length in reports
+  double after;        // rejoin: seconds
   double destinations; // traffic: factor
   double spike;        // value; 0: none
   uint32_t how;        // one of the enumerations above
@@ -57,7 +75,7 @@ struct fault_parameters {
   char *user;          // login_failures
   char *source;        // login_failures: IP address
   char *destination;   // traffic: IP address; NULL: none new
-  char *metric;        // value
+  char *metric;        // value, frozen; NULL: all
 };
 
 enum selection_by { SELECT_NONE, SELECT_NAMES, SELECT_COUNT, SELECT_EVERY, SELECT_SHARE };
@@ -71,6 +89,7 @@ struct selection {
   char *model; // filters; NULL: any
   char *region;
   char *site;
+  char *firmware; // version as delivered
 };
 
 struct fault {
@@ -81,6 +100,7 @@ struct fault {
   double start;    // seconds
   double duration; // seconds; negative: until the simulator stops
   double spread;   // seconds over which the devices begin, one by one
+  char *expect;    // kind of alert that ought to come of it, or `none`; NULL: not said
   struct fault_parameters with;
 };
 

@@ -1,4 +1,4 @@
-// Insides that the two halves of the scenario reader share: access to the YAML document with errors that name file and line.
+// Insides that the parts of the scenario reader share: access to the YAML document with errors that name file and line.
 #ifndef VEDETTE_SIMULATOR_SCENARIO_FILE_H
 #define VEDETTE_SIMULATOR_SCENARIO_FILE_H
 
@@ -32,6 +32,10 @@ int scenario_text(struct scenario_file *file, const yaml_node_t *node, const cha
 // Calls `take` for each key of a mapping in turn; stops at the first -1. A key twice is an error.
 typedef int scenario_take(struct scenario_file *file, const char *key, const yaml_node_t *value, void *context);
 int scenario_mapping(struct scenario_file *file, const yaml_node_t *node, const char *field, scenario_take *take, void *context);
+
+// Reads a list of names, a number, or a mapping of `devices`, in place of what `out` holds. 0, or -1 with an error.
+int scenario_selection(struct scenario_file *file, const yaml_node_t *node, struct selection *out);
+void scenario_selection_free(struct selection *selection);
 
 // Takes `key` as a parameter of the fault's kind. 1: taken, 0: no parameter has this name, -1: error.
 int scenario_parameter(struct scenario_file *file, struct fault *fault, const char *key, const yaml_node_t *value);

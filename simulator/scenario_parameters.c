@@ -1,11 +1,9 @@
-// The parameters of each kind of fault: one table of names, types, limits and defaults.
-#include <arpa/inet.h>
+// The parameters of each kind of fault: one table of names, types and limits.
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "simulator/names.h"
 #include "simulator/scenario_file.h"
 
 static const char *const kind_names[FAULT_KINDS] = {
@@ -24,12 +22,20 @@ static const char *const kind_names[FAULT_KINDS] = {
     [FAULT_REBOOT] = "reboot",
     [FAULT_DUPLICATE] = "duplicate",
     [FAULT_VALUE] = "value",
+    [FAULT_UNPLUG] = "unplug",
+    [FAULT_LOSS] = "loss",
+    [FAULT_FROZEN] = "frozen",
+    [FAULT_FLAP] = "flap",
+    [FAULT_PACE] = "pace",
+    [FAULT_DRAIN] = "drain",
+    [FAULT_REJOIN] = "rejoin",
 };
 
 static const char *const identity_hows[] = {"credential", "child", "topic", NULL};
 static const char *const malformed_hows[] = {"random", "truncated", "oversized", NULL};
 static const char *const bad_values_hows[] = {"nan", "infinity", "name", "long_name", "text", "twice", NULL};
 static const char *const reboot_hows[] = {"clean", "hard", NULL};
+static const char *const unplug_hows[] = {"power", "goodbye", NULL};
 
 enum parameter_type { TYPE_NUMBER, TYPE_INTEGER, TYPE_BOOL, TYPE_TEXT, TYPE_CHOICE };
 
@@ -52,14 +58,25 @@ static const struct parameter parameters[] = {
     {"known", KIND(FIRMWARE), TYPE_BOOL, AT(known), 0, 0, NULL},
     {"unset", KIND(CLOCK), TYPE_BOOL, AT(unset), 0, 0, NULL},
     {"instead", KIND(WRONG_IDENTITY) | KIND(MALFORMED), TYPE_BOOL, AT(instead), 0, 0, NULL},
+    {"nights", KIND(UNPLUG), TYPE_BOOL, AT(nights), 0, 0, NULL},
+    {"announce", KIND(PACE), TYPE_BOOL, AT(announce), 0, 0, NULL},
+    {"jitter", KIND(REJOIN), TYPE_BOOL, AT(jitter), 0, 0, NULL},
     {"until", KIND(SLEEP), TYPE_NUMBER, AT(until), 0, 1e7, NULL},
     {"factor", KIND(FLOOD) | KIND(BIG) | KIND(TRAFFIC), TYPE_NUMBER, AT(factor), 0.001, 1e6, NULL},
+    {"factor", KIND(PACE), TYPE_NUMBER, AT(factor), 0.01, 100, NULL},
     {"rate", KIND(FLOOD), TYPE_NUMBER, AT(rate), 0.001, 1e5, NULL},
+    {"rate", KIND(DRAIN), TYPE_NUMBER, AT(rate), 0.001, 1e6, NULL},
     {"offset", KIND(CLOCK), TYPE_NUMBER, AT(offset), -century, century, NULL},
+    {"drift", KIND(CLOCK), TYPE_NUMBER, AT(drift), -500000, 500000, NULL}, // from half as fast to half as fast again
     {"offset", KIND(VALUE), TYPE_NUMBER, AT(offset), -1e300, 1e300, NULL},
     {"spike", KIND(VALUE), TYPE_NUMBER, AT(spike), -1e300, 1e300, NULL},
     {"interval", KIND(REBOOT), TYPE_NUMBER, AT(interval), 1, 1e7, NULL},
-    {"down", KIND(REBOOT) | KIND(FIRMWARE), TYPE_NUMBER, AT(down), 0, 3600, NULL},
+    {"every", KIND(FLAP), TYPE_NUMBER, AT(interval), 0.1, 1e6, NULL},
+    {"down", KIND(REBOOT) | KIND(FIRMWARE) | KIND(FLAP), TYPE_NUMBER, AT(down), 0, 3600, NULL},
+    {"period", KIND(UNPLUG), TYPE_NUMBER, AT(period), 1, 1e7, NULL},
+    {"share", KIND(LOSS), TYPE_NUMBER, AT(share), 1e-6, 0.99, NULL},
+    {"burst", KIND(LOSS), TYPE_NUMBER, AT(burst), 1, 1e4, NULL},
+    {"after", KIND(REJOIN), TYPE_NUMBER, AT(after), 0.01, 3600, NULL},
     {"destinations", KIND(TRAFFIC), TYPE_NUMBER, AT(destinations), 0, 1e6, NULL},
     {"count", KIND(MALFORMED) | KIND(WRONG_IDENTITY), TYPE_INTEGER, AT(count), 1, 16, NULL},
     {"count", KIND(LOGIN_FAILURES), TYPE_INTEGER, AT(count), 1, 1e6, NULL},
@@ -74,11 +91,12 @@ static const struct parameter parameters[] = {
     {"user", KIND(LOGIN_FAILURES), TYPE_TEXT, AT(user), 0, 0, NULL},
     {"source", KIND(LOGIN_FAILURES), TYPE_TEXT, AT(source), 0, 0, NULL},
     {"destination", KIND(TRAFFIC), TYPE_TEXT, AT(destination), 0, 0, NULL},
-    {"metric", KIND(VALUE), TYPE_TEXT, AT(metric), 0, 0, NULL},
+    {"metric", KIND(VALUE) | KIND(FROZEN), TYPE_TEXT, AT(metric), 0, 0, NULL},
     {"how", KIND(WRONG_IDENTITY), TYPE_CHOICE, AT(how), 0, 0, identity_hows},
     {"how", KIND(MALFORMED), TYPE_CHOICE, AT(how), 0, 0, malformed_hows},
     {"how", KIND(BAD_VALUES), TYPE_CHOICE, AT(how), 0, 0, bad_values_hows},
     {"how", KIND(REBOOT), TYPE_CHOICE, AT(how), 0, 0, reboot_hows},
+    {"how", KIND(UNPLUG), TYPE_CHOICE, AT(how), 0, 0, unplug_hows},
 };
 
 const char *fault_kind_name(enum fault_kind kind) {
@@ -134,63 +152,12 @@ int scenario_parameter(struct scenario_file *file, struct fault *fault, const ch
     const struct parameter *p = &parameters[i];
     if (strcmp(p->name, key) == 0 && (p->kinds & 1U << fault->kind) != 0) {
       fault->with.offset_given = fault->with.offset_given || p->offset == AT(offset);
+      fault->with.drift_given = fault->with.drift_given || p->offset == AT(drift);
+      fault->with.period_given = fault->with.period_given || p->offset == AT(period);
       return read_parameter(file, fault, p, value) == 0 ? 1 : -1;
     }
   }
   return 0;
-}
-
-void scenario_parameter_defaults(struct fault *fault) {
-  fault->with = (struct fault_parameters){.reboot = true, .until = -1, .destinations = 1, .down = 2, .port = 4444, .one_in = 10};
-  fault->with.count = fault->kind == FAULT_LOGIN_FAILURES ? 5 : 1;
-}
-
-static int check_address(struct scenario_file *file, const yaml_node_t *node, const char *field, const char *text) {
-  unsigned char address[16];
-  if (text != NULL && inet_pton(AF_INET, text, address) != 1 && inet_pton(AF_INET6, text, address) != 1) {
-    return scenario_fail(file, node, field, "`%.40s` is not an IPv4 or IPv6 address", text);
-  }
-  return 0;
-}
-
-static int check_value(struct scenario_file *file, const struct fault_parameters *with, const yaml_node_t *node) {
-  if (with->metric == NULL || !names_is_metric(with->metric)) {
-    return scenario_fail(file, node, "metric", "is needed: 1 to 64 bytes of [a-z0-9._/-]");
-  }
-  if (!with->offset_given && with->spike == 0) {
-    return scenario_fail(file, node, "offset", "one of `offset` and `spike` is needed");
-  }
-  return 0;
-}
-
-int scenario_parameter_check(struct scenario_file *file, struct fault *fault, const yaml_node_t *node) {
-  struct fault_parameters *with = &fault->with;
-  switch (fault->kind) {
-  case FAULT_FLOOD:
-    if (with->factor > 0 && with->rate > 0) {
-      return scenario_fail(file, node, "rate", "give either `factor` or `rate`, not both");
-    }
-    with->factor = with->factor > 0 || with->rate > 0 ? with->factor : 20;
-    return 0;
-  case FAULT_BIG:
-    if (with->factor > 0 && with->bytes > 0) {
-      return scenario_fail(file, node, "bytes", "give either `factor` or `bytes`, not both");
-    }
-    with->factor = with->factor > 0 || with->bytes > 0 ? with->factor : 10;
-    return 0;
-  case FAULT_CLOCK:
-    if (with->unset == with->offset_given) {
-      return scenario_fail(file, node, "offset", "exactly one of `offset: SECONDS` and `unset: true` is needed");
-    }
-    return 0;
-  case FAULT_MALFORMED: with->bytes = with->bytes > 0 ? with->bytes : with->how == MALFORMED_OVERSIZED ? 70000 : 200; return 0;
-  case FAULT_TRAFFIC:
-    with->factor = with->factor > 0 ? with->factor : 10;
-    return check_address(file, node, "destination", with->destination);
-  case FAULT_LOGIN_FAILURES: return check_address(file, node, "source", with->source);
-  case FAULT_VALUE: return check_value(file, with, node);
-  default: return 0;
-  }
 }
 
 void scenario_parameters_free(struct fault_parameters *with) {

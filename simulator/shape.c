@@ -104,19 +104,12 @@ static void change_traffic(const struct fault_run *run, struct draft *draft) {
   }
 }
 
-static void change_value(const struct fault_run *run, struct draft *draft) {
-  const struct fault_parameters *with = &run->fault->with;
-  size_t index = draft_find_number(draft, with->metric);
-  if (index == draft_samples(draft)) {
-    return; // a child's report, or a row without this value
-  }
-  bool spike = run->reports % with->one_in == 0;
-  draft_add_to(draft, index, with->offset + (spike ? with->spike : 0));
-}
-
 bool shape_report(struct device *device, struct draft *draft) {
   bool good = true;
   bool own = draft_report(draft)->child[0] == '\0';
+  if (own) {
+    shape_values(device, draft);
+  }
   for (size_t i = 0; i < device->active_count; i++) {
     const struct fault_run *run = device->active[i];
     switch (run->fault->kind) {
@@ -133,11 +126,6 @@ bool shape_report(struct device *device, struct draft *draft) {
     case FAULT_TRAFFIC:
       if (own) {
         change_traffic(run, draft);
-      }
-      break;
-    case FAULT_VALUE:
-      if (own) {
-        change_value(run, draft);
       }
       break;
     default: break; // the others do not change reports

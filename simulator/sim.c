@@ -118,10 +118,11 @@ static void on_load(evutil_socket_t socket, short what, void *arg) {
   for (; devices > 0 && sim->load_credit >= 1 && looks > 0 && sim_may_report(sim); looks--) {
     struct device *device = &sim->devices[sim->load_next];
     sim->load_next = (sim->load_next + 1) % devices;
-    if (device->state == DEVICE_ONLINE && link_has_room(device->link)) {
-      uint64_t before = sim->counters.published;
+    bool paced = fault_of(device, FAULT_PACE) != NULL; // has a timer of its own
+    if (device->state == DEVICE_ONLINE && !paced && link_has_room(device->link)) {
+      uint64_t before = sim->counters.published + sim->counters.vanished;
       report_send(device);
-      sim->load_credit -= (double)(sim->counters.published - before);
+      sim->load_credit -= (double)(sim->counters.published + sim->counters.vanished - before);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Insides of a running simulation, shared by sim.c, device.c, report.c, keeper.c, replay.c and fault.c only. One thread owns all
-// of it.
+// Insides of a running simulation, shared by sim.c, status.c and what has a part of its own below only. One thread owns all of
+// it.
 #ifndef VEDETTE_SIMULATOR_SIM_H
 #define VEDETTE_SIMULATOR_SIM_H
 
@@ -51,6 +51,7 @@ struct device {
   bool firmware_told; // in this boot
   bool metrics_told;
   bool children_told;
+  bool pace_changed; // and not told yet
   uint64_t boot;
   uint64_t sequence;      // of the last report of this boot
   uint64_t connection;    // of the last connection of this boot
@@ -75,16 +76,25 @@ struct device {
 
 enum run_state { RUN_PENDING, RUN_DUE, RUN_ACTIVE, RUN_DONE };
 
+struct held; // a frozen value
+
 // One fault on one device.
 struct fault_run {
   struct sim *sim;
   struct device *device;
   const struct fault *fault;
-  double start; // on the scenario's clock
+  double start; // on the scenario's clock; of the next night
   struct event timer;
   enum run_state state;
-  int64_t started;
-  uint64_t reports;       // while active
+  int64_t started;            // 0: never
+  double began;               // the same in monotonic seconds
+  uint64_t reports;           // while active
+  struct random_state random; // follows from --seed
+  bool losing;                // loss: within a burst
+  double level;               // drain: percent at the first report; NaN: none yet
+  struct held *held;          // frozen: at most DRAFT_SAMPLES
+  size_t held_count;
+  size_t held_room;
   struct fault_run *next; // of the same device
 };
 
@@ -93,6 +103,7 @@ struct counters {
   uint64_t acknowledged;
   uint64_t forgotten; // unacknowledged when their device lost its memory; with --keep: not confirmed
   uint64_t skipped;   // left out: window full, or a recorded row too late
+  uint64_t vanished;  // numbered and lost by a fault
   uint64_t connects;
   uint64_t lost;      // connections that broke
   uint64_t failed;    // connection attempts that failed
@@ -131,7 +142,8 @@ struct sim {
   struct event *load; // --rate
   struct event *stop_timer;
   struct event *signals[2];
-  double started;     // monotonic seconds
+  double started; // monotonic seconds
+  double scenario_began;
   double loaded;      // --rate: when the last tick was
   double load_credit; // --rate: reports that may be sent now
   size_t load_next;   // --rate: device whose turn it is
@@ -170,8 +182,16 @@ void device_crash(struct device *device, enum device_next next, double delay);
 void device_wake(struct device *device, bool reboot);
 // Puts the next report where cadence and faults want it.
 void device_reschedule(struct device *device, bool soon);
+
+// habits.c ------------------------------------------------------------------------------------------------------------
 // Device clock, faults included: microseconds.
 int64_t device_clock(const struct device *device);
+// Seconds between reports, faults included; negative: the load generator decides.
+double habits_interval(const struct device *device);
+// Seconds until a device that lost its connection, or failed to make one, tries again. Each call counts as a failure.
+double habits_retry_wait(struct device *device);
+// Asked once for each report: is it lost on its way?
+bool habits_lose_report(struct device *device);
 
 // report.c ------------------------------------------------------------------------------------------------------------
 // Publishes what is due now: the device's report, its children's, and what faults add. False when the window is full.
@@ -219,10 +239,22 @@ void fault_free(struct sim *sim);
 void fault_schedule(struct sim *sim);
 // A device is online: begins what has waited for it, ends what only lasts until then.
 void fault_device_online(struct device *device);
-// Ends all active faults in the truth file.
+// Ends all active faults in the truth file. Nothing begins any more.
 void fault_stop(struct sim *sim);
 // The active fault of that kind, or NULL.
 struct fault_run *fault_of(const struct device *device, enum fault_kind kind);
+
+// fault_effect.c ------------------------------------------------------------------------------------------------------
+// What a fault does to its device when it begins, each time it strikes again, and when it is over (and not active any more).
+void fault_effect_begin(struct fault_run *run);
+void fault_effect_again(struct fault_run *run);
+void fault_effect_end(struct fault_run *run);
+
+// shape_values.c ------------------------------------------------------------------------------------------------------
+// Lets the active faults change the values of a report of the device's own.
+void shape_values(const struct device *device, struct draft *draft);
+// Lets go of what was frozen.
+void shape_values_forget(struct fault_run *run);
 
 // shape.c -------------------------------------------------------------------------------------------------------------
 // Lets the active faults change a report before it is packed. False: the report is one that will be refused.

@@ -46,8 +46,9 @@ static void write_counters(const struct sim *sim, FILE *file) {
   truth_time(sim_time(), now);
   fprintf(file, "{\"time\":\"%s\",\"seconds\":%.1f,\"devices\":%zu,\"connected\":%u,", now, sim_monotonic() - sim->started,
           sim->device_count, c->connected);
-  fprintf(file, "\"published\":%llu,\"acknowledged\":%llu,\"forgotten\":%llu,\"skipped\":%llu,", (unsigned long long)c->published,
-          (unsigned long long)c->acknowledged, (unsigned long long)c->forgotten, (unsigned long long)c->skipped);
+  fprintf(file, "\"published\":%llu,\"acknowledged\":%llu,\"forgotten\":%llu,\"skipped\":%llu,\"vanished\":%llu,",
+          (unsigned long long)c->published, (unsigned long long)c->acknowledged, (unsigned long long)c->forgotten,
+          (unsigned long long)c->skipped, (unsigned long long)c->vanished);
   fprintf(file, "\"connects\":%llu,\"connections_lost\":%llu,\"connects_failed\":%llu,\"scenario_running\":%s,",
           (unsigned long long)c->connects, (unsigned long long)c->lost, (unsigned long long)c->failed,
           sim->scenario_running ? "true" : "false");

@@ -69,6 +69,7 @@ void truth_write(struct truth *truth, const struct truth_line *line) {
   char fault[300];
   char device[300];
   char through[300] = "";
+  char expect[300] = "";
   char start[TIME_SIZE];
   char end[TIME_SIZE];
   truth_time(line->start, start);
@@ -77,6 +78,9 @@ void truth_write(struct truth *truth, const struct truth_line *line) {
           truth_quote(device, sizeof device, line->device));
   if (line->through != NULL) {
     fprintf(truth->file, "\"through\":%s,", truth_quote(through, sizeof through, line->through));
+  }
+  if (line->expect != NULL) {
+    fprintf(truth->file, "\"expect\":%s,", truth_quote(expect, sizeof expect, line->expect));
   }
   fprintf(truth->file, "\"start\":\"%s\",\"end\":", start);
   if (line->end != 0) {

@@ -12,6 +12,7 @@ struct truth_line {
   const char *kind;
   const char *device;
   const char *through; // a child's gateway that has the fault, or NULL
+  const char *expect;  // what the scenario says that ought to come of it, or NULL
   int64_t start;       // microseconds since 1970
   int64_t end;         // 0: goes on
 };

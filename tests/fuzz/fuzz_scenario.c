@@ -16,6 +16,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct fault *fault = &scenario->faults[i];
     CHECK(fault->name != NULL && fault->kind < FAULT_KINDS && fault_kind_name(fault->kind) != NULL);
     CHECK(isfinite(fault->start) && isfinite(fault->duration) && isfinite(fault->spread));
+    const struct fault_parameters *with = &fault->with;
+    CHECK(fault->kind != FAULT_UNPLUG || !with->nights || (fault->duration >= 0 && fault->duration < with->period));
+    CHECK(fault->kind != FAULT_LOSS || with->share / (1 - with->share) <= with->burst * (1 + 1e-9));
+    CHECK(fault->kind != FAULT_FLAP || with->down < with->interval);
+    CHECK(fault->expect == NULL || fault->expect[0] != '\0');
   }
   scenario_free(scenario);
   return 0;

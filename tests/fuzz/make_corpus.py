@@ -297,7 +297,16 @@ def scenarios() -> Seeds:
         b"- {name: f, kind: clock, start: 0, offset: -5, devices: {count: 2, region: r, site: s}}\n"
         b"- {name: g, kind: reboot, start: 0, how: hard, interval: 5, down: 1}\n"
     )
-    return {"first-look": (ROOT / "deploy/scenarios/first-look.yaml").read_bytes(), "every": every}
+    wear = (
+        b"version: 1\ndefaults: {start: 0, duration: 20, devices: {share: 1, firmware: 1.9.2}}\nfaults:\n"
+        b"- {name: a, kind: unplug, how: goodbye, nights: true, period: 60, expect: none}\n"
+        b"- {name: b, kind: loss, share: 0.6, burst: 3}\n- {name: c, kind: frozen, metric: queue, expect: link lost}\n"
+        b"- {name: d, kind: flap, every: 5, down: 0.5}\n- {name: e, kind: pace, factor: 0.5, announce: yes}\n"
+        b"- {name: f, kind: clock, drift: -200}\n- {name: g, kind: drain, rate: 36000}\n"
+        b"- {name: h, kind: rejoin, after: 2, jitter: no}\n"
+    )
+    shipped = {file.stem: file.read_bytes() for file in sorted((ROOT / "deploy/scenarios").glob("*.yaml"))}
+    return shipped | {"every": every, "wear": wear}
 
 
 def columns() -> Seeds:

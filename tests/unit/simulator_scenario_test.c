@@ -27,6 +27,29 @@ static struct scenario *load(const char *text) {
   return scenario;
 }
 
+static void reads_wear_and_loss(void **state) {
+  (void)state;
+  struct scenario *scenario =
+      load("version: 1\ndefaults: {start: 1, devices: {share: 1, firmware: 1.9.2}}\nfaults:\n"
+           "- {name: a, kind: unplug, how: goodbye, nights: true, duration: 20, period: 60, expect: link lost}\n"
+           "- {name: b, kind: loss, share: 0.6, burst: 3}\n- {name: c, kind: flap, every: 5, down: 0.5, expect: none}\n"
+           "- {name: d, kind: clock, drift: -200}\n- {name: e, kind: drain}\n- {name: f, kind: rejoin}\n"
+           "- {name: g, kind: pace, factor: 0.5, announce: true}\n- {name: h, kind: frozen, metric: door_open}\n");
+  assert_non_null(scenario);
+  const struct fault *faults = scenario->faults;
+  assert_true(faults[0].with.how == UNPLUG_GOODBYE && faults[0].with.nights && faults[0].with.period == 60);
+  assert_string_equal(faults[0].expect, "link lost");
+  assert_string_equal(faults[0].devices.firmware, "1.9.2");
+  assert_true(faults[1].with.share == 0.6 && faults[1].with.burst == 3 && faults[1].expect == NULL);
+  assert_true(faults[2].with.interval == 5 && faults[2].with.down == 0.5);
+  assert_true(faults[3].with.drift == -200 && faults[3].with.offset == 0);
+  assert_true(faults[4].with.rate == 10);
+  assert_true(faults[5].with.after == 5 && !faults[5].with.jitter);
+  assert_true(faults[6].with.factor == 0.5 && faults[6].with.announce);
+  assert_string_equal(faults[7].with.metric, "door_open");
+  scenario_free(scenario);
+}
+
 static void accepts_every_kind_with_defaults(void **state) {
   (void)state;
   char text[256];
@@ -100,6 +123,24 @@ static const struct bad bad_files[] = {
     {HEAD "crash" REST "  reboot: perhaps\n", ":7:", "true or false"},
     {HEAD "clock" REST, ":3:", "exactly one"},
     {HEAD "clock" REST "  offset: 3\n  unset: true\n", ":3:", "exactly one"},
+    {HEAD "clock" REST "  offset: 3\n  drift: 20\n", ":3:", "exactly one"},
+    {HEAD "clock" REST "  drift: 1e6\n", ":7:", "`drift`: has to be a number from -500000 to 500000"},
+    {HEAD "unplug" REST "  how: gently\n", ":7:", "power, goodbye"},
+    {HEAD "unplug" REST "  nights: true\n", ":3:", "`duration`: has to be given"},
+    {HEAD "unplug" REST "  nights: true\n  period: 60\n  duration: 60\n", ":3:", "below the `period` of 60 s"},
+    {HEAD "unplug" REST "  period: 60\n", ":3:", "`period`: needs `nights: true`"},
+    {HEAD "loss" REST "  share: 1\n", ":7:", "`share`"},
+    {HEAD "loss" REST "  burst: 0.5\n", ":7:", "`burst`"},
+    {HEAD "loss" REST "  share: 0.6\n", ":3:", "`share`: can be 0.5 at most"},
+    {HEAD "flap" REST "  every: 1\n", ":3:", "`down`: has to be below `every`"},
+    {HEAD "pace" REST "  factor: 0.001\n", ":7:", "from 0.01 to 100"},
+    {HEAD "pace" REST "  announce: loudly\n", ":7:", "true or false"},
+    {HEAD "drain" REST "  rate: -1\n", ":7:", "`rate`"},
+    {HEAD "rejoin" REST "  after: 0\n", ":7:", "`after`"},
+    {HEAD "frozen" REST "  metric: BAD\n", ":3:", "`metric`"},
+    {HEAD "silence" REST "  expect: Link!\n", ":7:", "`expect`: has to be a kind of alert"},
+    {HEAD "silence" REST "  expect: []\n", ":7:", "`expect`"},
+    {HEAD "silence\n  start: 1\n  devices: {firmware: []}\n", ":6:", "`firmware`"},
     {HEAD "value" REST "  offset: 3\n", ":3:", "`metric`"},
     {HEAD "value" REST "  metric: BAD\n  offset: 3\n", ":3:", "`metric`"},
     {HEAD "login_failures" REST "  source: here\n", ":3:", "not an IPv4"},
@@ -167,6 +208,29 @@ static void chooses_devices(void **state) {
   fleet_free(fleet);
 }
 
+static void chooses_by_firmware(void **state) {
+  (void)state;
+  struct fleet *fleet = fleet_of(100);
+  struct scenario *scenario =
+      load("version: 1\ndefaults: {start: 1}\nfaults:\n"
+           "- {name: old, kind: frozen, metric: door_open, devices: {model: sensor-b, firmware: 1.8.0}}\n");
+  assert_non_null(scenario);
+  struct plan *plan = plan_of(scenario, fleet);
+  assert_non_null(plan);
+  size_t matching = 0;
+  for (size_t i = 0; i < fleet->count; i++) {
+    matching += fleet->members[i].number > 0 && strcmp(fleet->members[i].version, "1.8.0") == 0;
+  }
+  assert_true(matching > 0);
+  assert_int_equal(plan->count, matching);
+  for (size_t i = 0; i < plan->count; i++) {
+    assert_string_equal(plan->items[i].member->version, "1.8.0");
+  }
+  plan_free(plan);
+  scenario_free(scenario);
+  fleet_free(fleet);
+}
+
 static void refuses_unfit_devices(void **state) {
   (void)state;
   static const char *const cases[][2] = {
@@ -176,7 +240,12 @@ static void refuses_unfit_devices(void **state) {
       {"kind: traffic, devices: [2]", "does not report its traffic"},
       {"kind: silence, devices: 51", "too few"},
       {"kind: silence, devices: {region: moon}", "too few"},
+      {"kind: silence, devices: {firmware: 9.9.9}", "too few"},
+      {"kind: pace, devices: [rec-one]", "recording"},
       {"kind: value, metric: x, offset: 1, devices: [1]", "no number"},
+      {"kind: value, metric: door_open, offset: 1, devices: [1]", "no number"},
+      {"kind: frozen, metric: x, devices: [1]", "could freeze"},
+      {"kind: drain, devices: [rec-one]", "`battery`"},
   };
   struct fleet *fleet = fleet_of(50);
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -197,9 +266,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(accepts_every_kind_with_defaults),
       cmocka_unit_test(reads_fields),
+      cmocka_unit_test(reads_wear_and_loss),
       cmocka_unit_test(refuses_with_line_and_field),
       cmocka_unit_test(refuses_missing_file),
       cmocka_unit_test(chooses_devices),
+      cmocka_unit_test(chooses_by_firmware),
       cmocka_unit_test(refuses_unfit_devices),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -177,6 +178,30 @@ static void truth_is_json(void **state) {
   assert_string_equal(out, "2026-01-01T00:00:00.001Z");
 }
 
+static void truth_says_what_is_expected(void **state) {
+  (void)state;
+  char path[] = "/tmp/vedette-truth-XXXXXX";
+  char error[256];
+  char text[512] = "";
+  int descriptor = mkstemp(path);
+  assert_true(descriptor >= 0);
+  struct truth *truth = truth_open(path, error, sizeof error);
+  assert_non_null(truth);
+  struct truth_line line = {.fault = "x", .kind = "flap", .device = "d", .start = start, .expect = "link lost"};
+  truth_write(truth, &line);
+  line.expect = NULL;
+  line.end = start + 1000;
+  truth_write(truth, &line);
+  truth_close(truth);
+  assert_true(read(descriptor, text, sizeof text - 1) > 0);
+  assert_int_equal(close(descriptor), 0);
+  assert_int_equal(unlink(path), 0);
+  assert_string_equal(text, "{\"fault\":\"x\",\"kind\":\"flap\",\"device\":\"d\",\"expect\":\"link lost\","
+                            "\"start\":\"2026-01-01T00:00:00.000Z\",\"end\":null}\n"
+                            "{\"fault\":\"x\",\"kind\":\"flap\",\"device\":\"d\","
+                            "\"start\":\"2026-01-01T00:00:00.000Z\",\"end\":\"2026-01-01T00:00:00.001Z\"}\n");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_repeat),
@@ -188,6 +213,7 @@ int main(void) {
       cmocka_unit_test(fleet_lists_gateways_first),
       cmocka_unit_test(options_are_checked),
       cmocka_unit_test(truth_is_json),
+      cmocka_unit_test(truth_says_what_is_expected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
