@@ -14,6 +14,10 @@
 
 static volatile sig_atomic_t stop;
 
+const char *cli_program(const struct cli *cli) {
+  return cli->program != NULL ? cli->program : "vedette";
+}
+
 int cli_fail(struct cli *cli, int code, const char *format, ...) {
   char *line = NULL;
   va_list args;
@@ -21,7 +25,7 @@ int cli_fail(struct cli *cli, int code, const char *format, ...) {
   int length = vasprintf(&line, format, args);
   va_end(args);
   fflush(stdout);
-  fputs("vedette: ", stderr);
+  fprintf(stderr, "%s: ", cli_program(cli));
   if (length < 0) {
     fputs("out of memory", stderr);
   } else {

@@ -1,5 +1,6 @@
-// What every command of `vedette` shares: the options given before or after the command, how a command is described, and how a
-// command that cannot go on says so. One thread; commands return the exit code: 0 fine, 1 failed, 2 wrong usage or configuration.
+// What every command of `vedette` (and of programs made like it) shares: the options given before or after the command, how a
+// command is described, and how a command that cannot go on says so. One thread; commands return the exit code: 0 fine, 1 failed,
+// 2 wrong usage or configuration.
 #ifndef VEDETTE_CLI_CLI_H
 #define VEDETTE_CLI_CLI_H
 
@@ -11,6 +12,7 @@
 enum { CLI_FINE = 0, CLI_FAILED = 1, CLI_WRONG = 2 };
 
 struct cli {
+  const char *program;     // in messages; NULL: vedette
   const char *config_path; // --config, or NULL for the default
   bool json;               // --json
   bool no_color;           // --no-color
@@ -26,6 +28,9 @@ struct command {
   const char *details;   // paragraphs of the command's own help; NULL for none
   int (*run)(struct cli *cli, const struct command *command, int argc, char **argv);
 };
+
+// What the program is called in messages.
+const char *cli_program(const struct cli *cli);
 
 // The text of an error is one line on stderr, "vedette: …", control characters escaped. Returns `code`, and keeps it in
 // cli->code.

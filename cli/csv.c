@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/line.h"
 #include "cli/text.h"
 
 struct csv {
@@ -42,29 +43,6 @@ size_t csv_count(const struct csv *csv) {
 
 const char *csv_field(const struct csv *csv, size_t index) {
   return csv->fields[index];
-}
-
-// Reads up to the end of the line; what is too long is read and dropped. False at the end of the file.
-static bool read_line(struct csv *csv, bool *too_long) {
-  int byte = getc_unlocked(csv->in);
-  csv->length = 0;
-  *too_long = false;
-  if (byte == EOF) {
-    return false;
-  }
-  csv->line++;
-  for (; byte != EOF && byte != '\n'; byte = getc_unlocked(csv->in)) {
-    if (csv->length < CSV_LINE) {
-      csv->text[csv->length++] = (char)byte;
-    } else {
-      *too_long = true;
-    }
-  }
-  if (csv->length > 0 && csv->text[csv->length - 1] == '\r') {
-    csv->length--;
-  }
-  csv->text[csv->length] = '\0';
-  return true;
 }
 
 // Takes the quoted field that starts at `*from`, writing it unquoted to `*to`. Both are left behind it.
@@ -129,9 +107,10 @@ enum csv_result csv_next(struct csv *csv) {
   static const char mark[] = "\xef\xbb\xbf";
   bool too_long = false;
   do {
-    if (!read_line(csv, &too_long)) {
+    if (!line_read(csv->in, csv->text, CSV_LINE, &csv->length, &too_long)) {
       return ferror(csv->in) != 0 ? CSV_FAILED : CSV_END;
     }
+    csv->line++;
   } while (csv->length == 0);
   if (too_long) {
     csv->problem = "the line is longer than 64 KiB";

@@ -44,7 +44,7 @@ PGconn *db_open(struct cli *cli, const char *role, unsigned timeout_s) {
   (void)snprintf(settings, sizeof settings,
                  "-c statement_timeout=%us -c TimeZone=UTC -c DateStyle=ISO,YMD -c search_path=pg_catalog,pg_temp", timeout_s);
   const char *const keywords[] = {"dbname", "application_name", "connect_timeout", "client_encoding", "options", NULL};
-  const char *const values[] = {connection_text, "vedette", "5", "UTF8", settings, NULL};
+  const char *const values[] = {connection_text, cli_program(cli), "5", "UTF8", settings, NULL};
   PGconn *connection = PQconnectdbParams(keywords, values, 1);
   if (PQstatus(connection) == CONNECTION_OK) {
     return connection;

@@ -1,12 +1,6 @@
-// `vedette`, the operator's command: finds the command that is asked for and runs it.
-#include <locale.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
+// `vedette`, the operator's command: its commands.
 #include "cli/commands.h"
-#include "cli/options.h"
+#include "cli/dispatch.h"
 
 #define ERASE_HELP                                                                                                               \
   "Reports, raw and compressed, rollups, events, alerts, dead letters, what detectors learned; the workers empty their "         \
@@ -137,128 +131,8 @@ static const struct command commands[] = {
     {"config", "check", "", "Check the configuration file.", NULL, config_check},
     {"version", NULL, "", "Show the version.", NULL, version},
 };
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
-
-static void show_usage(void) {
-  puts("usage: vedette [--config FILE] [--json] COMMAND …\n\ncommands:");
-  for (size_t i = 0; i < COMMANDS; i++) {
-    const struct command *command = &commands[i];
-    int width = printf("  %s%s%s", command->group, command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "");
-    printf("%*s%s\n", 22 - width, "", command->summary);
-  }
-  puts("\n`vedette COMMAND --help` tells more about one. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.");
-}
-
-// Lists the verbs of a group in one line.
-static int refuse_verb(struct cli *cli, const char *group, const char *word) {
-  const char *verbs[COMMANDS];
-  char list[128] = "";
-  size_t count = 0;
-  for (size_t i = 0; i < COMMANDS; i++) {
-    if (strcmp(commands[i].group, group) == 0) {
-      size_t used = strlen(list);
-      (void)snprintf(list + used, sizeof list - used, "%s%s", count > 0 ? ", " : "", commands[i].verb);
-      verbs[count++] = commands[i].verb;
-    }
-  }
-  if (word == NULL) {
-    return cli_fail(cli, CLI_WRONG, "vedette %s needs one of: %s", group, list);
-  }
-  const char *near = options_nearest(word, verbs, count);
-  return near != NULL ? cli_fail(cli, CLI_WRONG, "unknown command '%s %s', did you mean '%s %s'?", group, word, group, near)
-                      : cli_fail(cli, CLI_WRONG, "unknown command '%s %s'; vedette %s has: %s", group, word, group, list);
-}
-
-static int refuse_group(struct cli *cli, const char *word) {
-  const char *groups[COMMANDS];
-  for (size_t i = 0; i < COMMANDS; i++) {
-    groups[i] = commands[i].group;
-  }
-  const char *near = options_nearest(word, groups, COMMANDS);
-  return near != NULL ? cli_fail(cli, CLI_WRONG, "unknown command '%s', did you mean '%s'?", word, near)
-                      : cli_fail(cli, CLI_WRONG, "unknown command '%s'; see vedette --help", word);
-}
-
-static void show_group(const char *group) {
-  printf("usage: vedette %s COMMAND …\n\ncommands:\n", group);
-  for (size_t i = 0; i < COMMANDS; i++) {
-    if (strcmp(commands[i].group, group) == 0) {
-      printf("  %-8s %s\n", commands[i].verb, commands[i].summary);
-    }
-  }
-}
-
-static bool asks_help(const char *word) {
-  return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
-}
-
-// Runs the command whose words start at argv[0].
-static int dispatch(struct cli *cli, int argc, char **argv) {
-  bool group_there = false;
-  for (size_t i = 0; i < COMMANDS; i++) {
-    const struct command *command = &commands[i];
-    if (strcmp(command->group, argv[0]) != 0) {
-      continue;
-    }
-    group_there = true;
-    if (command->verb == NULL) {
-      return command->run(cli, command, argc - 1, argv + 1);
-    }
-    if (argc > 1 && strcmp(command->verb, argv[1]) == 0) {
-      return command->run(cli, command, argc - 2, argv + 2);
-    }
-  }
-  if (!group_there) {
-    return refuse_group(cli, argv[0]);
-  }
-  if (argc > 1 && asks_help(argv[1])) {
-    show_group(argv[0]);
-    return CLI_FINE;
-  }
-  return refuse_verb(cli, argv[0], argc > 1 ? argv[1] : NULL);
-}
-
-// Reads what stands before the command, then runs it.
-static int run(struct cli *cli, int argc, char **argv) {
-  static const char *const globals[] = {"config", "json", "no-color", "help", "version"};
-  static char *const version_words[] = {"version"};
-  bool help = false;
-  int at = 1;
-  while (at < argc && argv[at][0] == '-') {
-    if (strcmp(argv[at], "--version") == 0) {
-      return dispatch(cli, 1, (char **)version_words);
-    }
-    int taken = options_global(cli, argc, argv, at, &help);
-    if (taken < 0) {
-      return cli->code;
-    }
-    if (taken == 0) {
-      const char *near = options_nearest(argv[at] + strspn(argv[at], "-"), globals, sizeof globals / sizeof globals[0]);
-      return cli_fail(cli, CLI_WRONG, "unknown option '%s'%s%s%s; see vedette --help", argv[at],
-                      near != NULL ? ", did you mean --" : "", near != NULL ? near : "", near != NULL ? "?" : "");
-    }
-    at += taken;
-  }
-  if (help || (at < argc && strcmp(argv[at], "help") == 0 && at + 1 == argc)) {
-    show_usage();
-    return CLI_FINE;
-  }
-  if (at >= argc) {
-    return cli_fail(cli, CLI_WRONG, "which command? vedette --help lists them");
-  }
-  return dispatch(cli, argc - at, argv + at);
-}
 
 int main(int argc, char **argv) {
-  struct cli cli = {0};
-  if (setlocale(LC_CTYPE, "C.UTF-8") == NULL) { // widths of characters; everything here is UTF-8 whatever the terminal says
-    (void)setlocale(LC_CTYPE, "");
-  }
-  tzset();
-  int code = run(&cli, argc, argv);
-  if (code == CLI_FINE && !cli_flush(&cli)) {
-    code = CLI_FAILED;
-  }
-  config_free(cli.config);
-  return code;
+  const struct dispatch dispatch = {"vedette", commands, sizeof commands / sizeof commands[0]};
+  return dispatch_main(&dispatch, argc, argv);
 }

@@ -77,6 +77,21 @@ static int set_option(struct cli *cli, const struct option_spec *spec, const cha
   return taken;
 }
 
+// As set_option, for one more value of an option that may be given several times.
+static int add_option(struct cli *cli, const struct option_spec *spec, const char *value, int argc, char **argv, int at) {
+  struct option_texts *texts = spec->target;
+  if (texts->count == OPTION_TEXTS_MOST) {
+    cli_fail(cli, CLI_WRONG, "--%s may be given %d times at most", spec->name, (int)OPTION_TEXTS_MOST);
+    return -1;
+  }
+  struct option_spec one = *spec;
+  one.kind = OPTION_TEXT;
+  one.target = &texts->list[texts->count];
+  int taken = set_option(cli, &one, value, argc, argv, at);
+  texts->count += taken > 0;
+  return taken;
+}
+
 int options_global(struct cli *cli, int argc, char **argv, int at, bool *help) {
   const char *value = NULL;
   void *const targets[] = {&cli->config_path, &cli->json, &cli->no_color, help};
@@ -101,8 +116,8 @@ static void show_specs(const struct option_spec *specs) {
   }
 }
 
-static void show_help(const struct command *command, const struct option_spec *specs) {
-  printf("usage: vedette %s%s%s [options]%s%s\n\n%s\n", command->group, command->verb != NULL ? " " : "",
+static void show_help(const struct cli *cli, const struct command *command, const struct option_spec *specs) {
+  printf("usage: %s %s%s%s [options]%s%s\n\n%s\n", cli_program(cli), command->group, command->verb != NULL ? " " : "",
          command->verb != NULL ? command->verb : "", *command->arguments != '\0' ? " " : "", command->arguments,
          command->summary);
   if (command->details != NULL) {
@@ -129,8 +144,8 @@ static void refuse_option(struct cli *cli, const struct command *command, const 
   }
   (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
   const char *near = options_nearest(name + strspn(name, "-"), names, count);
-  cli_fail(cli, CLI_WRONG, "unknown option '%s'%s%s%s; see vedette %s%s%s --help", name, near != NULL ? ", did you mean --" : "",
-           near != NULL ? near : "", near != NULL ? "?" : "", command->group, command->verb != NULL ? " " : "",
+  cli_fail(cli, CLI_WRONG, "unknown option '%s'%s%s%s; see %s %s%s%s --help", name, near != NULL ? ", did you mean --" : "",
+           near != NULL ? near : "", near != NULL ? "?" : "", cli_program(cli), command->group, command->verb != NULL ? " " : "",
            command->verb != NULL ? command->verb : "");
 }
 
@@ -140,7 +155,8 @@ static int read_option(struct cli *cli, const struct command *command, const str
   const char *value = NULL;
   for (const struct option_spec *spec = specs; spec->kind != OPTION_END; spec++) {
     if (is_option(argv[at], spec->name, &value)) {
-      return set_option(cli, spec, value, argc, argv, at);
+      return spec->kind == OPTION_TEXTS ? add_option(cli, spec, value, argc, argv, at)
+                                        : set_option(cli, spec, value, argc, argv, at);
     }
   }
   int taken = options_global(cli, argc, argv, at, help);
@@ -171,14 +187,14 @@ int options_parse(struct cli *cli, const struct command *command, const struct o
     }
   }
   if (help) {
-    show_help(command, specs);
+    show_help(cli, command, specs);
     cli->code = CLI_FINE;
     return -1;
   }
   if (count < least || count > most) {
-    cli_fail(cli, CLI_WRONG, "%s; usage: vedette %s%s%s [options]%s%s",
-             count < least ? "something is missing" : "too many arguments", command->group, command->verb != NULL ? " " : "",
-             command->verb != NULL ? command->verb : "", *command->arguments != '\0' ? " " : "", command->arguments);
+    cli_fail(cli, CLI_WRONG, "%s; usage: %s %s%s%s [options]%s%s", count < least ? "something is missing" : "too many arguments",
+             cli_program(cli), command->group, command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "",
+             *command->arguments != '\0' ? " " : "", command->arguments);
     return -1;
   }
   return count;

@@ -5,12 +5,20 @@
 
 #include "cli/cli.h"
 
-enum option_kind { OPTION_END, OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
+enum option_kind { OPTION_END, OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER, OPTION_TEXTS };
+
+enum { OPTION_TEXTS_MOST = 32 };
+
+// Values of an option that may be given several times.
+struct option_texts {
+  const char *list[OPTION_TEXTS_MOST];
+  size_t count;
+};
 
 struct option_spec {
   enum option_kind kind;
   const char *name;  // without the dashes
-  void *target;      // bool *, const char ** or long *
+  void *target;      // bool *, const char **, long * or struct option_texts *
   const char *value; // name of the value in help; NULL for a flag
   const char *help;
   long least, most; // of a number

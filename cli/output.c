@@ -9,26 +9,12 @@
 #include "cli/text.h"
 #include "cli/when.h"
 
-// Type numbers of PostgreSQL (catalog/pg_type.dat).
-enum {
-  TYPE_BOOL = 16,
-  TYPE_INT8 = 20,
-  TYPE_INT2 = 21,
-  TYPE_INT4 = 23,
-  TYPE_JSON = 114,
-  TYPE_FLOAT4 = 700,
-  TYPE_FLOAT8 = 701,
-  TYPE_TIMESTAMPTZ = 1184,
-  TYPE_NUMERIC = 1700,
-  TYPE_JSONB = 3802
-};
-
 // ASCII only, so that no character of a device's text reaches a terminal as it is.
 static const size_t JSON_FLAGS = JSON_ENSURE_ASCII | JSON_ENCODE_ANY;
 
 static bool is_number(Oid type) {
-  return type == TYPE_INT8 || type == TYPE_INT2 || type == TYPE_INT4 || type == TYPE_FLOAT4 || type == TYPE_FLOAT8 ||
-         type == TYPE_NUMERIC;
+  return type == OUTPUT_INT8 || type == OUTPUT_INT2 || type == OUTPUT_INT4 || type == OUTPUT_FLOAT4 || type == OUTPUT_FLOAT8 ||
+         type == OUTPUT_NUMERIC;
 }
 
 json_t *output_value(const PGresult *result, int row, int column) {
@@ -38,15 +24,15 @@ json_t *output_value(const PGresult *result, int row, int column) {
   if (PQgetisnull(result, row, column) == 1) {
     return json_null();
   }
-  if (type == TYPE_BOOL) {
+  if (type == OUTPUT_BOOL) {
     return json_boolean(*text == 't');
   }
-  if (type == TYPE_TIMESTAMPTZ && when_from_store(text, &time)) {
+  if (type == OUTPUT_TIMESTAMPTZ && when_from_store(text, &time)) {
     char utc[WHEN_SIZE];
     when_utc(time, utc);
     return json_string(utc);
   }
-  if (is_number(type) || type == TYPE_JSON || type == TYPE_JSONB) {
+  if (is_number(type) || type == OUTPUT_JSON || type == OUTPUT_JSONB) {
     json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
     if (value != NULL) {
       return value;
@@ -107,9 +93,9 @@ char *output_text(const PGresult *result, int row, int column) {
   int64_t time = 0;
   if (PQgetisnull(result, row, column) == 1) {
     text = "-";
-  } else if (type == TYPE_BOOL) {
+  } else if (type == OUTPUT_BOOL) {
     text = *text == 't' ? "yes" : "no";
-  } else if (type == TYPE_TIMESTAMPTZ && when_from_store(text, &time)) {
+  } else if (type == OUTPUT_TIMESTAMPTZ && when_from_store(text, &time)) {
     when_local(time, short_text);
     text = short_text;
   } else if (is_number(type) && ends_in_seconds(PQfname(result, column))) {
@@ -237,7 +223,7 @@ void output_table(const struct cli *cli, const PGresult *result, const char *non
       putchar('\n');
     }
   } else {
-    fputs("vedette: out of memory\n", stderr);
+    fprintf(stderr, "%s: out of memory\n", cli_program(cli));
   }
   table_free(&table);
 }

@@ -8,6 +8,21 @@
 
 #include "cli/cli.h"
 
+// Type numbers of PostgreSQL (catalog/pg_type.dat): what a column of a result is shown as.
+enum {
+  OUTPUT_BOOL = 16,
+  OUTPUT_INT8 = 20,
+  OUTPUT_INT2 = 21,
+  OUTPUT_INT4 = 23,
+  OUTPUT_TEXT = 25,
+  OUTPUT_JSON = 114,
+  OUTPUT_FLOAT4 = 700,
+  OUTPUT_FLOAT8 = 701,
+  OUTPUT_TIMESTAMPTZ = 1184,
+  OUTPUT_NUMERIC = 1700,
+  OUTPUT_JSONB = 3802
+};
+
 // One field as JSON: number, boolean, nested JSON, RFC 3339 time or text, after its type in the database. A new reference.
 json_t *output_value(const PGresult *result, int row, int column);
 

@@ -15,6 +15,7 @@ struct given {
   struct cli cli;
   const char *text;
   long number;
+  struct option_texts texts;
   bool flag;
   int count;
 };
@@ -24,6 +25,7 @@ static struct given parse(char **words, int count) {
   struct given given = {.number = 7};
   const struct option_spec specs[] = {{OPTION_TEXT, "text", &given.text, "T", "text", 0, 0},
                                       {OPTION_NUMBER, "number", &given.number, "N", "number", 1, 100},
+                                      {OPTION_TEXTS, "texts", &given.texts, "T", "text", 0, 0},
                                       {OPTION_FLAG, "flag", &given.flag, NULL, "flag", 0, 0},
                                       {OPTION_END, NULL, NULL, NULL, NULL, 0, 0}};
   given.count = options_parse(&given.cli, &command, specs, 1, 2, count, words);
@@ -43,6 +45,19 @@ static void takes_any_order(void **state) {
   assert_int_equal(given.number, 42);
   assert_true(given.flag && given.cli.json);
   assert_string_equal(given.cli.config_path, "c");
+}
+
+static void takes_several(void **state) {
+  (void)state;
+  struct given given = PARSE("a", "--texts", "x", "--texts=y");
+  assert_int_equal(given.texts.count, 2);
+  assert_string_equal(given.texts.list[1], "y");
+  char *words[1 + 2 * (OPTION_TEXTS_MOST + 1)] = {"a"};
+  for (size_t i = 0; i <= OPTION_TEXTS_MOST; i++) {
+    words[1 + 2 * i] = "--texts";
+    words[2 + 2 * i] = "z";
+  }
+  assert_int_equal(parse(words, sizeof words / sizeof words[0]).cli.code, CLI_WRONG);
 }
 
 static void ends_at_dashes(void **state) {
@@ -76,10 +91,8 @@ static void shows_help(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(takes_any_order),
-      cmocka_unit_test(ends_at_dashes),
-      cmocka_unit_test(refuses_what_is_wrong),
-      cmocka_unit_test(shows_help),
+      cmocka_unit_test(takes_any_order),       cmocka_unit_test(takes_several), cmocka_unit_test(ends_at_dashes),
+      cmocka_unit_test(refuses_what_is_wrong), cmocka_unit_test(shows_help),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
