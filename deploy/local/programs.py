@@ -15,6 +15,7 @@ BUILT = {
     "vedette-keeper": "keeper/vedette-keeper",
     "vedette": "cli/vedette",
     "vedette-sim": "simulator/vedette-sim",
+    "vedette-eval": "analysis/vedette-eval",
     "vedette-agent": "docs/examples/agent/vedette-agent",
 }
 

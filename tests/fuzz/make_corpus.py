@@ -309,6 +309,22 @@ def scenarios() -> Seeds:
     return shipped | {"every": every, "wear": wear}
 
 
+def truths() -> Seeds:
+    def line(fault: str, device: str, end: str, more: str = "") -> bytes:
+        head = f'{{"fault":"{fault}","kind":"crash","device":"{device}",{more}"start":"2026-01-31T10:01:30.118Z"'
+        return f'{head},"end":{end}}}\n'.encode()
+
+    ended = '"2026-01-31T10:02:30.119Z"'
+    return {
+        "ended": line("power cut", "sim-1", "null") + line("power cut", "sim-1", ended) + line("power cut", "sim-2", "null"),
+        "fields": line("a", "gw", ended, '"expect":"none","cohort":"north",') + line("a", "child", ended, '"through":"gw",'),
+        "many": b"".join(line(f"f{i}", f"sim-{i % 7}", ended, f'"expect":"kind {i % 50}",') for i in range(60)),
+        "backwards": line("a", "b", '"2026-01-31T10:01:00+01:00"') + b"\r\n",
+        "long": b'{"fault":"' + b"x" * 16400 + b'"}\n',
+        "deep": b'{"a":' + b"[" * 2000,
+    }
+
+
 def columns() -> Seeds:
     """An even first byte: doubles to pack; an odd one: count, bits to leave out at the end, and a packed column."""
 
@@ -357,6 +373,7 @@ TARGETS: List[Tuple[str, Callable[[], Seeds]]] = [
     ("agent_authlog", auth_logs),
     ("scenario", scenarios),
     ("recording", recordings),
+    ("truth", truths),
     ("pack", columns),
 ]
 
