@@ -130,6 +130,12 @@ def stack(new_stack: Callable[..., Stack], migrated: Path, wire: Wire) -> Iterat
     yield from _started(new_stack(), migrated, wire)
 
 
+@pytest.fixture
+def tuned(new_stack: Callable[..., Stack], migrated: Path, wire: Wire, settings: dict[str, Any]) -> Iterator[Installation]:
+    """Like `stack`, with the file's own fixture `settings` over the configuration."""
+    yield from _started(new_stack(overrides=settings), migrated, wire)
+
+
 def _started(stack: Stack, template: Path | None, wire: Wire) -> Iterator[Installation]:
     if template is not None:
         stack.start_store(template=template)
