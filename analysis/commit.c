@@ -2,33 +2,18 @@
 
 #include <string.h>
 
-enum { LISTS = 24 };
+enum { LISTS = 25 };
 
 // Where the lists of a commit are, to make and to free them all.
 static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
-  struct list **all[LISTS] = {&c->steps,
-                              &c->feeds,
-                              &c->numbers,
-                              &c->rows,
-                              &c->alert_actions,
-                              &c->alert_devices,
-                              &c->alert_kinds,
-                              &c->alert_severities,
-                              &c->alert_times,
-                              &c->alert_sentences,
-                              &c->alert_explanations,
-                              &c->change_devices,
-                              &c->change_times,
-                              &c->change_states,
-                              &c->change_reasons,
-                              &c->blind_began,
-                              &c->blind_ended,
-                              &c->blind_reasons,
-                              &c->state_devices,
-                              &c->states,
-                              &c->clock_feeds,
-                              &c->clock_numbers,
-                              &c->clock_received,
+  struct list **all[LISTS] = {&c->steps,          &c->feeds,           &c->numbers,
+                              &c->rows,           &c->alert_actions,   &c->alert_devices,
+                              &c->alert_kinds,    &c->alert_keys,      &c->alert_severities,
+                              &c->alert_times,    &c->alert_sentences, &c->alert_explanations,
+                              &c->change_devices, &c->change_times,    &c->change_states,
+                              &c->change_reasons, &c->blind_began,     &c->blind_ended,
+                              &c->blind_reasons,  &c->state_devices,   &c->states,
+                              &c->clock_feeds,    &c->clock_numbers,   &c->clock_received,
                               &c->clock_seeing};
   memcpy((void *)out, (void *)all, sizeof all);
 }
@@ -81,6 +66,7 @@ static void list_effects(struct feed_commit *c, const struct context *context) {
     list_text(c->alert_actions, effect->kind == EFFECT_RAISE ? "raise" : "clear");
     list_int(c->alert_devices, effect->device);
     list_text(c->alert_kinds, effect->name);
+    list_text(c->alert_keys, effect->key != NULL ? effect->key : "");
     list_text(c->alert_severities, severity_name(effect->severity));
     list_int(c->alert_times, effect->at);
     list_text(c->alert_sentences, effect->sentence);

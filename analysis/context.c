@@ -1,5 +1,6 @@
 #include "analysis/context.h"
 
+#include "analysis/fleet_alerts.h"
 #include "common/log.h"
 
 #include <math.h>
@@ -115,6 +116,7 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
 }
 
 static void effect_free(struct effect *effect) {
+  free(effect->key);
   free(effect->sentence);
   free(effect->explanation);
 }
@@ -128,14 +130,13 @@ void context_settle(struct context *context) {
 
 void context_free(struct context *context) {
   context_settle(context);
+  fleet_alerts_forget(context);
   free(context->effects);
   context->effects = NULL;
   context->room = 0;
 }
 
-// Appends an effect; takes its strings over. An effect that memory does not hold ends the process: the step is not committed and
-// is done again after the restart.
-static void append(struct context *context, struct effect effect) {
+void context_effect(struct context *context, struct effect effect) {
   if (context->suppressed) {
     effect_free(&effect);
     return;
@@ -288,7 +289,7 @@ static void set(json_t *object, const char *key, json_t *value) {
   }
 }
 
-static char *explain(const struct explanation *explanation) {
+char *explanation_text(const struct explanation *explanation) {
   json_t *object = json_object();
   const struct observation *report = explanation->report;
   set(object, "observed", explanation->observed);
@@ -312,7 +313,7 @@ void alert_raise(struct context *context, struct device *device, const char *kin
   uint32_t bit = kind_bit(kind);
   char *text = NULL;
   va_list args;
-  char *reasons = explain(&explanation);
+  char *reasons = explanation_text(&explanation);
   if (bit == 0 || (device->live & bit)) {
     free(reasons);
     return;
@@ -323,13 +324,13 @@ void alert_raise(struct context *context, struct device *device, const char *kin
   device->live |= bit;
   device->dirty = true;
   device_wake(context, device, context->now);
-  append(context, (struct effect){.kind = EFFECT_RAISE,
-                                  .device = device->id,
-                                  .at = at,
-                                  .name = kind,
-                                  .severity = severity,
-                                  .sentence = length < 0 ? NULL : text,
-                                  .explanation = reasons});
+  context_effect(context, (struct effect){.kind = EFFECT_RAISE,
+                                          .device = device->id,
+                                          .at = at,
+                                          .name = kind,
+                                          .severity = severity,
+                                          .sentence = length < 0 ? NULL : text,
+                                          .explanation = reasons});
 }
 
 void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why) {
@@ -339,7 +340,8 @@ void alert_clear(struct context *context, struct device *device, const char *kin
   }
   device->live &= ~bit;
   device->dirty = true;
-  append(context, (struct effect){.kind = EFFECT_CLEAR, .device = device->id, .at = at, .name = kind, .sentence = strdup(why)});
+  context_effect(context,
+                 (struct effect){.kind = EFFECT_CLEAR, .device = device->id, .at = at, .name = kind, .sentence = strdup(why)});
 }
 
 bool alert_live(const struct device *device, const char *kind) {
@@ -353,12 +355,13 @@ void connectivity_set(struct context *context, struct device *device, const char
   }
   device->connectivity = name;
   device->dirty = true;
-  append(context,
-         (struct effect){.kind = EFFECT_CONNECTIVITY, .device = device->id, .at = at, .name = name, .sentence = strdup(reason)});
+  context_effect(
+      context,
+      (struct effect){.kind = EFFECT_CONNECTIVITY, .device = device->id, .at = at, .name = name, .sentence = strdup(reason)});
 }
 
 void context_blind(struct context *context, int64_t began, int64_t ended, const char *away) {
-  append(context, (struct effect){.kind = EFFECT_BLIND, .at = began, .until = ended, .name = away});
+  context_effect(context, (struct effect){.kind = EFFECT_BLIND, .at = began, .until = ended, .name = away});
 }
 
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,

@@ -13,6 +13,7 @@ struct effect {
   int64_t at;
   int64_t until;    // EFFECT_BLIND: its end; 0: it goes on
   const char *name; // alert kind, connectivity state or, of EFFECT_BLIND, what is away: a constant
+  char *key;        // alerts of the system: which of this kind; owned, NULL: there is one of it
   enum severity severity;
   char *sentence;    // or reason; owned
   char *explanation; // JSON, owned; NULL but for EFFECT_RAISE
@@ -31,8 +32,9 @@ struct context {
   int64_t now, seeing_since;
   int64_t second; // event time's, in which the ranks were made
   struct recovery recovery;
-  bool suppressed; // replay: the effects are in the store already
-  unsigned ranks;  // made in this second
+  bool suppressed;                  // replay: the effects are in the store already
+  unsigned ranks;                   // made in this second
+  struct fleet_alert *fleet_alerts; // that are live: analysis/fleet_alerts.h
   struct effect *effects;
   size_t count, room;
 };
@@ -48,6 +50,11 @@ void context_settle(struct context *context);
 // We are blind since `began`, up to `ended` (0: it goes on), for `away` is away: a constant.
 void context_blind(struct context *context, int64_t began, int64_t ended, const char *away);
 void context_free(struct context *context);
+// Appends an effect; takes its strings over. An effect that memory does not hold ends the process: the step is not committed and
+// is done again after the restart.
+void context_effect(struct context *context, struct effect effect);
+// As JSON; its values are given up. The caller frees it; NULL when memory ran out.
+char *explanation_text(const struct explanation *explanation);
 
 const char *severity_name(enum severity severity);
 

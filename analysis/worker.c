@@ -10,6 +10,7 @@
 #include "analysis/clocks.h"
 #include "analysis/commit.h"
 #include "analysis/context.h"
+#include "analysis/fleet_alerts.h"
 #include "analysis/group.h"
 #include "analysis/health.h"
 #include "common/log.h"
@@ -135,10 +136,12 @@ static void take_connectivity(int32_t id, const char *state, void *arg) {
   }
 }
 
-static void take_alert(int32_t id, const char *kind, void *arg) {
+static void take_alert(int32_t id, const char *kind, const char *key, void *arg) {
   struct worker *worker = arg;
   struct device *device = fleet_find(&worker->fleet, id);
-  if (device != NULL) {
+  if (key[0] != '\0') {
+    fleet_alert_load(&worker->context, kind, key);
+  } else if (device != NULL) {
     device->live |= kind_bit(kind);
   }
 }
@@ -289,6 +292,7 @@ static struct script *build_commit(struct worker *worker) {
 static void forget(struct worker *worker) {
   clocks_clear(&worker->clocks);
   context_settle(&worker->context);
+  fleet_alerts_forget(&worker->context);
   worker->context.now = worker->context.seeing_since = worker->context.second = 0;
   worker->context.recovery = (struct recovery){0};
   worker->health = (struct health){0};
@@ -368,6 +372,7 @@ static void go_live(struct worker *worker) {
     device->live = 0;
     device->connectivity = connectivity_name("never seen");
   }
+  fleet_alerts_forget(&worker->context);
   context_resume(&worker->context);
   worker->health.began = worker->health.ended = 0;
   worker->step = worker->committed;

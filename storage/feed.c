@@ -116,7 +116,7 @@ static void take_connectivity(const PGresult *rows, void *arg) {
 static void take_alerts(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    start->live_alert(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), start->arg);
+    start->live_alert(field_int4(rows, i, 0), PQgetvalue(rows, i, 1), PQgetvalue(rows, i, 2), start->arg);
   }
 }
 
@@ -149,8 +149,9 @@ static void take_blind(const PGresult *rows, void *arg) {
 struct script *feed_live(struct feed_start *start) {
   struct script *script = script_new();
   script_add_binary(script, "SELECT device, state FROM store.connectivity_now", 0, NULL, take_connectivity, start);
-  script_add_binary(script, "SELECT device, kind FROM store.alert WHERE state IN ('open', 'acknowledged') AND key = ''", 0, NULL,
-                    take_alerts, start);
+  script_add_binary(
+      script, "SELECT device, kind, key FROM store.alert WHERE state IN ('open', 'acknowledged') AND (key = '' OR device = 0)", 0,
+      NULL, take_alerts, start);
   script_add_binary(script, "SELECT began, reason FROM store.blind_interval WHERE ended IS NULL", 0, NULL, take_blind, start);
   return script;
 }
@@ -323,20 +324,19 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
 // --- commit
 
 static void add_alerts(struct script *script, const struct feed_commit *c) {
-  const char *parameters[] = {list_literal(c->alert_actions),     list_literal(c->alert_devices),
-                              list_literal(c->alert_kinds),       list_literal(c->alert_severities),
-                              list_literal(c->alert_times),       list_literal(c->alert_sentences),
-                              list_literal(c->alert_explanations)};
+  const char *parameters[] = {list_literal(c->alert_actions),   list_literal(c->alert_devices),     list_literal(c->alert_kinds),
+                              list_literal(c->alert_keys),      list_literal(c->alert_severities),  list_literal(c->alert_times),
+                              list_literal(c->alert_sentences), list_literal(c->alert_explanations)};
   script_add(script,
              "SELECT CASE u.action WHEN 'raise'"
-             " THEN store.raise_alert(u.device, u.kind, '', u.severity, " UNIX_TIME(
+             " THEN store.raise_alert(u.device, u.kind, u.key, u.severity, " UNIX_TIME(
                  "u.at") ", u.sentence, u.explanation::jsonb)"
-                         " ELSE store.clear_alert(u.device, u.kind, '', " UNIX_TIME(
+                         " ELSE store.clear_alert(u.device, u.kind, u.key, " UNIX_TIME(
                              "u.at") ", u.sentence) END"
-                                     " FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::text[], "
-                                     "$7::text[])"
-                                     " AS u(action, device, kind, severity, at, sentence, explanation)",
-             7, parameters, NULL, NULL);
+                                     " FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[],"
+                                     " $7::text[], $8::text[])"
+                                     " AS u(action, device, kind, key, severity, at, sentence, explanation)",
+             8, parameters, NULL, NULL);
 }
 
 static void add_changes(struct script *script, const struct feed_commit *c) {

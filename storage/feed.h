@@ -37,8 +37,8 @@ struct feed_start {
   void (*state)(int32_t device, const uint8_t *state, size_t size, void *arg); // device < 0: of the model -device
   void (*firmware)(int32_t device, const char *version, void *arg);            // that ran at the checkpoint, as far as is known
   void (*connectivity)(int32_t device, const char *state, void *arg);          // as committed, see feed_live
-  void (*live_alert)(int32_t device, const char *kind, void *arg);             // as above
-  void (*blind)(int64_t began, const char *away, void *arg);                   // as above: the interval that is open, if one is
+  void (*live_alert)(int32_t device, const char *kind, const char *key, void *arg); // as above; keys only of device 0
+  void (*blind)(int64_t began, const char *away, void *arg); // as above: the interval that is open, if one is
   void *arg;
   int64_t checkpoint; // step the states are of; 0: none
   int32_t version;    // of the states
@@ -103,8 +103,8 @@ struct feed_commit {
   int64_t erasure; // the newest that the registry knows
   int16_t lane;
   struct list *steps, *feeds, *numbers, *rows; // analysed batches
-  // Alerts: raise or clear, in order.
-  struct list *alert_actions, *alert_devices, *alert_kinds, *alert_severities, *alert_times, *alert_sentences,
+  // Alerts: raise or clear, in order; a key of "": there is one of this kind.
+  struct list *alert_actions, *alert_devices, *alert_kinds, *alert_keys, *alert_severities, *alert_times, *alert_sentences,
       *alert_explanations;
   // Connectivity changes, in order.
   int64_t step; // they belong to

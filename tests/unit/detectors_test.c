@@ -1,6 +1,8 @@
 // Detectors of traffic and security on made event time: no store, no clock.
 #include "stage.h"
 
+#include "analysis/fleet_alerts.h"
+
 static void a_flood_is_found_quickly_and_cleared(void **state) {
   (void)state;
   int64_t last = steady(1, start, 5, 24); // two minutes
@@ -197,6 +199,29 @@ static void the_same_observations_give_the_same_effects(void **state) {
   }
 }
 
+static void storm(const char *key, int64_t at) {
+  fleet_alert_raise(&context, "reconnect storm", key, SEVERITY_WARNING, at, (struct explanation){.clears_when = "it is over"},
+                    "Of %s all came at once.", key);
+}
+
+static void the_system_has_alerts_of_one_kind_by_key(void **state) {
+  (void)state;
+  storm("region:north", start);
+  storm("region:south", start);
+  storm("region:north", start + second); // it is live
+  assert_int_equal(raised("reconnect storm"), 2);
+  fleet_alert_clear(&context, "reconnect storm", "region:north", start + 2 * second, "calm");
+  fleet_alert_clear(&context, "reconnect storm", "region:north", start + 3 * second, "calm"); // it is not
+  assert_int_equal(context.count, 3);
+  assert_string_equal(context.effects[2].key, "region:north");
+  assert_int_equal(context.effects[2].device, 0);
+  assert_false(fleet_alert_live(&context, "reconnect storm", "region:north"));
+  fleet_alert_load(&context, "reconnect storm", "region:west"); // as after a start
+  storm("region:west", start + 4 * second);
+  assert_int_equal(context.count, 3);
+  assert_true(fleet_alert_live(&context, "reconnect storm", "region:west"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -212,6 +237,7 @@ int main(void) {
       TEST(only_models_with_a_release_list_are_judged),
       TEST(every_alert_explains_itself),
       TEST(the_same_observations_give_the_same_effects),
+      TEST(the_system_has_alerts_of_one_kind_by_key),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
