@@ -1,6 +1,8 @@
 #include "analysis/context.h"
 
+#include "analysis/cohorts.h"
 #include "analysis/fleet_alerts.h"
+#include "analysis/storms.h"
 #include "common/log.h"
 
 #include <math.h>
@@ -36,8 +38,23 @@ static void show(struct context *context, struct device *device, const struct ob
   }
 }
 
+// What a device says it runs is one of its attributes.
+static void note_firmware(struct context *context, const struct observation *o) {
+  struct device *device = fleet_find(context->fleet, o->device);
+  const struct label *firmware = fleet_label(context->fleet, o->text);
+  if (device != NULL && firmware != NULL && device->firmware != firmware && !(o->marks & MARK_HISTORICAL)) {
+    device->firmware = firmware;
+    if (context->cohorts != NULL) {
+      cohorts_recount(context->cohorts, false);
+    }
+  }
+}
+
 void context_observe(struct context *context, const struct observation *observation) {
   struct observation seen = *observation;
+  if (seen.kind == OBSERVE_FIRMWARE) {
+    note_firmware(context, observation);
+  }
   bool both = seen.device == seen.publisher;
   seen.roles = both ? ROLE_SUBJECT | ROLE_PUBLISHER : ROLE_SUBJECT;
   show(context, fleet_find(context->fleet, seen.device), &seen);
@@ -112,6 +129,18 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
         detectors[i]->advance(context, device, device_state(device, i));
       }
     }
+  }
+  if (context->cohorts != NULL && !context->suppressed) {
+    cohorts_advance(context->cohorts, context);
+  }
+  if (context->storms != NULL && !context->suppressed) {
+    storms_advance(context->storms, context);
+  }
+}
+
+void context_born(struct context *context, struct device *device, int64_t at, bool absent) {
+  if (context->storms != NULL && !context->suppressed) {
+    storms_birth(context->storms, device, at, absent);
   }
 }
 
@@ -348,12 +377,24 @@ bool alert_live(const struct device *device, const char *kind) {
   return (device->live & kind_bit(kind)) != 0;
 }
 
+static bool is_absent(const char *connectivity) {
+  return strcmp(connectivity, "silent") == 0 || strcmp(connectivity, "link lost") == 0;
+}
+
 void connectivity_set(struct context *context, struct device *device, const char *state, int64_t at, const char *reason) {
   const char *name = connectivity_name(state);
   if (device->connectivity == name) {
     return;
   }
+  bool was = is_absent(device->connectivity);
   device->connectivity = name;
+  if (context->cohorts != NULL && !context->suppressed && was != is_absent(name)) {
+    if (was) {
+      cohorts_present(context->cohorts, device);
+    } else {
+      cohorts_absent(context->cohorts, device, at);
+    }
+  }
   device->dirty = true;
   context_effect(
       context,

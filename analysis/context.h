@@ -34,6 +34,8 @@ struct context {
   struct recovery recovery;
   bool suppressed;                  // replay: the effects are in the store already
   unsigned ranks;                   // made in this second
+  struct cohorts *cohorts;          // NULL: they are not watched
+  struct storms *storms;            // likewise
   struct fleet_alert *fleet_alerts; // that are live: analysis/fleet_alerts.h
   struct effect *effects;
   size_t count, room;

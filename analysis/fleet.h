@@ -18,6 +18,7 @@ struct label {
 
 struct model {
   int32_t id;
+  const struct label *name;
   enum device_class class;
   double cadence, patience; // seconds, of the registry; 0: not given
   struct {

@@ -8,11 +8,13 @@
 #include "analysis/worker.h"
 
 #include "analysis/clocks.h"
+#include "analysis/cohorts.h"
 #include "analysis/commit.h"
 #include "analysis/context.h"
 #include "analysis/fleet_alerts.h"
 #include "analysis/group.h"
 #include "analysis/health.h"
+#include "analysis/storms.h"
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -66,6 +68,7 @@ static void take_model(const struct feed_model *facts, void *arg) {
     log_error("out of memory for the registry", "model=%" PRId32, facts->id);
     return;
   }
+  model->name = fleet_label(&worker->fleet, facts->name);
   model->class = facts->class == 'b' ? CLASS_BATTERY : facts->class == 's' ? CLASS_SLEEPER : CLASS_MAINS;
   model->cadence = facts->cadence;
   model->patience = facts->patience;
@@ -89,6 +92,7 @@ static void take_device(const struct feed_device *device, void *arg) {
     return;
   }
   device_wake(&worker->context, known, 0);
+  cohorts_recount(worker->context.cohorts, false);
 }
 
 static void take_firmware(int32_t id, const char *version, void *arg) {
@@ -296,6 +300,8 @@ static void forget(struct worker *worker) {
   worker->context.now = worker->context.seeing_since = worker->context.second = 0;
   worker->context.recovery = (struct recovery){0};
   worker->health = (struct health){0};
+  cohorts_recount(worker->context.cohorts, true);
+  storms_forget(worker->context.storms);
   fleet_clear(&worker->fleet);
   group_reset(&worker->group);
 }
@@ -374,6 +380,7 @@ static void go_live(struct worker *worker) {
   }
   fleet_alerts_forget(&worker->context);
   context_resume(&worker->context);
+  cohorts_recount(worker->context.cohorts, true);
   worker->health.began = worker->health.ended = 0;
   worker->step = worker->committed;
   run(worker, REFRESH, feed_live(&worker->start));
@@ -548,10 +555,12 @@ struct worker *worker_new(struct loop *loop, const struct config *config) {
                                       .arg = worker};
   worker->batches = (struct feed_batches){.batch = take_batch, .arg = worker};
   worker->rows = (struct feed_rows){.row = take_row, .count = take_count, .arg = worker};
+  worker->context.cohorts = cohorts_new();
+  worker->context.storms = storms_new();
   worker->timer = evtimer_new(loop_base(loop), on_timer, worker);
   struct link_events events = {.up = on_up, .down = on_down, .arg = worker};
   worker->link = link_new(loop, conninfo, "vedette-analysis", &events);
-  if (worker->timer == NULL || worker->link == NULL) {
+  if (worker->timer == NULL || worker->link == NULL || worker->context.cohorts == NULL || worker->context.storms == NULL) {
     worker_free(worker);
     return NULL;
   }
@@ -563,7 +572,11 @@ void worker_free(struct worker *worker) {
     return;
   }
   link_free(worker->link);
-  forget(worker);
+  if (worker->context.cohorts != NULL && worker->context.storms != NULL) {
+    forget(worker);
+  }
+  cohorts_free(worker->context.cohorts);
+  storms_free(worker->context.storms);
   context_free(&worker->context);
   group_free(&worker->group);
   if (worker->timer != NULL) {

@@ -14,6 +14,7 @@ static void take_models(const PGresult *rows, void *arg) {
   const struct feed_registry *registry = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
     const struct feed_model model = {.id = field_int4(rows, i, 0),
+                                     .name = PQgetvalue(rows, i, 4),
                                      .class = PQgetvalue(rows, i, 1)[0],
                                      .cadence = (double)field_int8(rows, i, 2) / 1e6,
                                      .patience = (double)field_int8(rows, i, 3) / 1e6};
@@ -61,7 +62,7 @@ struct script *feed_registry(struct feed_registry *registry) {
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add_binary(script,
                     "SELECT id, class, (extract(epoch FROM cadence) * 1000000)::bigint,"
-                    " (extract(epoch FROM patience) * 1000000)::bigint FROM store.model",
+                    " (extract(epoch FROM patience) * 1000000)::bigint, name FROM store.model",
                     0, NULL, take_models, registry);
   script_add_binary(script,
                     "SELECT id, credential, model, gateway, life = 'active', critical, coalesce(region, ''), coalesce(site, ''),"

@@ -19,6 +19,7 @@ struct feed_device {
 };
 struct feed_model {
   int32_t id;
+  const char *name;
   char class;               // 'm'ains, 'b'attery, 's'leeper
   double cadence, patience; // seconds; 0: not given
 };

@@ -177,6 +177,9 @@ static void on_birth(struct context *context, struct device *device, struct conn
   if (dropped && !o->retained) {
     flapping_drop(context, device, c, o->received);
   }
+  if (!o->retained) {
+    context_born(context, device, o->received, c->will_at != 0 || connectivity_absent(c));
+  }
   note_boot(context, device, c, o->boot, o->received);
   c->connection = o->sequence;
   c->online_at = o->received;
