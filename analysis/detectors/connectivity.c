@@ -54,7 +54,8 @@ static void child_follows(struct context *context, struct device *gateway, struc
     snprintf(reason, sizeof reason, "its gateway %.80s is back", device_credential(gateway));
     c->through = false;
     c->base = ONLINE;
-    c->online_at = at; // its time begins anew
+    c->away = LINK_LOST; // no gap of its own
+    c->online_at = at;   // its time begins anew
     device_wake(context, child, at);
   } else {
     return;
@@ -121,7 +122,7 @@ static void note_boot(struct context *context, struct device *device, struct con
 
 static void learn(struct context *context, struct device *device, struct connectivity *c, int64_t sent, bool alive) {
   uint32_t before = cadence_gaps(&c->reports);
-  bool absent = c->base == SILENT;
+  bool absent = (c->away != 0 ? c->away : c->base) == SILENT;
   cadence_learn(&c->reports, seconds(sent - c->heard), whole_seconds(sent), absent, alive);
   if (absent && alive) {
     device_false_alarm(context, device);
@@ -143,7 +144,7 @@ static void on_report(struct context *context, struct device *device, struct con
     context_returned(context);
   }
   if (c->heard >= since && c->heard > 0 && sent > c->heard && !historical && c->asleep_until == 0 && !c->through &&
-      (c->base <= SILENT)) {
+      c->base <= SILENT && c->away <= SILENT) {
     learn(context, device, c, sent, alive);
   }
   if (own && !historical) {
@@ -154,6 +155,7 @@ static void on_report(struct context *context, struct device *device, struct con
   c->heard = sent > c->heard ? sent : c->heard;
   c->will_at = 0;
   c->asleep_until = 0;
+  c->away = 0;
   c->sequence = o->sequence;
   c->publisher = o->publisher;
   frozen_report(context, device, c, o);
@@ -186,6 +188,7 @@ static void on_birth(struct context *context, struct device *device, struct conn
   c->will_at = 0;
   c->asleep_until = 0;
   if (!o->retained) {
+    c->away = c->base == ONLINE || c->base == ASLEEP ? c->away : c->base; // the gap is still open
     return_online(context, device, c, o->received, "it connected");
   }
 }
@@ -361,4 +364,4 @@ static void advance(struct context *context, struct device *device, void *state)
 }
 
 const struct detector detector_connectivity = {
-    .name = "silent", .state_size = sizeof(struct connectivity), .version = 2, .observe = observe, .advance = advance};
+    .name = "silent", .state_size = sizeof(struct connectivity), .version = 3, .observe = observe, .advance = advance};

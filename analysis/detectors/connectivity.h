@@ -22,6 +22,7 @@ struct connectivity {
   float asleep_s;               // for how long it said to sleep
   int32_t publisher;            // of the last report
   uint8_t base;                 // enum base
+  uint8_t away;                 // the base that a connection ended since the last report; 0: none
   bool through;                 // absent since its gateway is
   // Flapping.
   uint16_t drops, drops_before; // lost connections in this hour and in the one before

@@ -115,6 +115,38 @@ static void a_real_outage_teaches_nothing(void **state) {
   assert_true(cadence_longest(&c->reports) < 61);
 }
 
+// As devices do come back: with a connection, and then a report.
+static void an_outage_that_ends_with_a_connection_teaches_nothing(void **state) {
+  (void)state;
+  const struct connectivity *c = device_state_of(fleet_find(&fleet, 1), detectors[0]);
+  connectivity(1, start, ONLINE_MESSAGE, 1, false);
+  int64_t last = steady(1, start, 60, 100);
+  connectivity(1, last + 3000 * second, ONLINE_MESSAGE, 2, false); // silent until then
+  last = steady(1, last + 3001 * second, 60, 100);
+  connectivity(1, last + second, OFFLINE_MESSAGE, 2, true); // link lost
+  connectivity(1, last + 3000 * second, ONLINE_MESSAGE, 3, false);
+  last = steady(1, last + 3001 * second, 60, 100);
+  connectivity(1, last + second, OFFLINE_MESSAGE, 3, false); // goodbye
+  connectivity(1, last + 3000 * second, ONLINE_MESSAGE, 4, false);
+  last = steady(1, last + 3001 * second, 60, 100);
+  assert_true(cadence_longest(&c->reports) < 61);
+  advance(last + 145 * second);
+  assert_string_equal(is(1), "silent");
+}
+
+static void what_a_gateway_kept_away_teaches_nothing(void **state) {
+  (void)state;
+  const struct connectivity *c = device_state_of(fleet_find(&fleet, 3), detectors[0]);
+  int64_t at = start;
+  for (int i = 0; i < 100; i++, at += 60 * second) {
+    report(2, at);
+    report(3, at + second);
+  }
+  report(2, at + 3000 * second);
+  steady(3, at + 3001 * second, 60, 10);
+  assert_true(cadence_longest(&c->reports) < 61);
+}
+
 static void an_announced_change_of_rhythm_is_no_silence(void **state) {
   (void)state;
   int64_t last = steady(1, start, 10, 300);
@@ -371,6 +403,8 @@ int main(void) {
       TEST(what_the_registry_says_overrides_what_was_learned),
       TEST(one_wrong_silence_makes_the_model_more_patient),
       TEST(a_real_outage_teaches_nothing),
+      TEST(an_outage_that_ends_with_a_connection_teaches_nothing),
+      TEST(what_a_gateway_kept_away_teaches_nothing),
       TEST(an_announced_change_of_rhythm_is_no_silence),
       TEST(while_we_were_blind_nobody_is_judged),
       TEST(who_died_while_we_were_blind_is_found_by_its_own_clock),
