@@ -106,7 +106,8 @@ static int64_t when_sent(const struct context *context, struct connectivity *c, 
              : o->received;
 }
 
-// A boot that is neither the present one nor the one before. Late reports of the one before come in between.
+// A boot that is neither the present one nor the one before. Late reports of the one before come in between. A sleeper whose
+// memory does not survive the sleep boots at each wake: that is no fault.
 static void note_boot(struct context *context, struct device *device, struct connectivity *c, int64_t boot, int64_t at) {
   if (boot == c->boot || boot == c->boot_before) {
     return;
@@ -115,7 +116,7 @@ static void note_boot(struct context *context, struct device *device, struct con
   c->boot_before = c->boot;
   c->boot = boot;
   c->connection = 0;
-  if (!first) {
+  if (!first && c->base != ASLEEP) {
     flapping_boot(context, device, c, at);
   }
 }

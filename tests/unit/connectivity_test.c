@@ -344,6 +344,27 @@ static void a_reboot_loop_is_one_alert(void **state) {
   assert_false(live(1, "reboot loop"));
 }
 
+static void a_sleeper_may_boot_at_each_wake(void **state) {
+  int64_t at = start;
+  (void)state;
+  for (int boot = 1; boot <= 20; boot++) {
+    struct observation o = {.kind = OBSERVE_CONNECTIVITY,
+                            .device = 1,
+                            .publisher = 1,
+                            .received = at,
+                            .boot = boot,
+                            .sequence = 1,
+                            .code = ONLINE_MESSAGE};
+    show(o);
+    said(1, at + second, boot, 1, boot);
+    o.code = ASLEEP_MESSAGE;
+    o.received = at + 2 * second;
+    o.until = at += 600 * second;
+    show(o);
+  }
+  assert_int_equal(raised("reboot loop"), 0);
+}
+
 static void frozen_values_are_found_and_constant_ones_are_not(void **state) {
   (void)state;
   int64_t at = start;
@@ -415,6 +436,7 @@ int main(void) {
       TEST(children_share_their_gateways_outage),
       TEST(flapping_is_one_alert),
       TEST(a_reboot_loop_is_one_alert),
+      TEST(a_sleeper_may_boot_at_each_wake),
       TEST(frozen_values_are_found_and_constant_ones_are_not),
       TEST(timers_come_in_their_order),
   };
