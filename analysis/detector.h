@@ -38,7 +38,7 @@ struct observation {
   int64_t time, received, boot, sequence;
   int marks;    // storage/marks.h
   int32_t size; // REPORT, DEAD_LETTER: bytes
-  int code; // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER, UNKEPT: reason (vedette.v1), REPORT: a hash of its values, 0: none
+  int code; // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER, UNKEPT: reason (vedette.v1), REPORT: a hash of its numbers, 0: none
   int32_t count; // EVENT, DEAD_LETTER (1), UNKEPT
   int64_t until; // CONNECTIVITY: asleep until; 0
   bool retained; // CONNECTIVITY: seen at subscription, says nothing about when

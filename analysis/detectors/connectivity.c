@@ -43,13 +43,14 @@ void connectivity_show(struct context *context, struct device *device, const str
 
 // --- a gateway's children
 
-static void child_follows(struct context *context, struct device *gateway, struct device *child, bool absent, int64_t at) {
+static void child_follows(struct context *context, struct device *gateway, struct device *child, uint8_t base, int64_t at) {
+  const bool absent = base == SILENT || base == LINK_LOST || base == OFFLINE;
   struct connectivity *c = device_state_of(child, &detector_connectivity);
   char reason[REASON];
   if (absent && (c->base == ONLINE || c->base == LATE)) {
     snprintf(reason, sizeof reason, "its gateway %.80s is %s", device_credential(gateway), device_connectivity(gateway));
     c->through = true;
-    c->base = SILENT;
+    c->base = base;
   } else if (!absent && c->through) {
     snprintf(reason, sizeof reason, "its gateway %.80s is back", device_credential(gateway));
     c->through = false;
@@ -71,7 +72,7 @@ void connectivity_become(struct context *context, struct device *device, struct 
   connectivity_show(context, device, c, at, reason);
   bool absent = connectivity_absent(c);
   for (struct device *child = NULL; absent != was_absent && (child = device_child(device, child)) != NULL;) {
-    child_follows(context, device, child, absent, at);
+    child_follows(context, device, child, c->base, at);
   }
 }
 

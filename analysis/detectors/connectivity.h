@@ -31,10 +31,10 @@ struct connectivity {
   uint32_t dropped_at, booted_at; // the last one of each, seconds since 1970
   float usual_drops, usual_boots; // an hour
   // New information.
-  int32_t hash;        // of the last values; 0: none
-  uint32_t changed_at; // when they were others, seconds since 1970
-  uint32_t same;       // reports with these values
-  struct cadence news; // gaps between changes
+  int32_t hash, hash_before; // of the last values, and of the others before them; 0: none
+  uint32_t changed_at;       // when they were others, seconds since 1970
+  uint32_t same;             // reports with these values
+  struct cadence news;       // gaps between changes
 };
 _Static_assert(sizeof(struct connectivity) <= 256, "a device's connectivity");
 

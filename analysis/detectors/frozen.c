@@ -49,7 +49,8 @@ void frozen_report(struct context *context, struct device *device, struct connec
   if (o->code == 0 || !(o->roles & ROLE_SUBJECT) || (o->marks & MARK_HISTORICAL)) {
     return;
   }
-  if (o->code == c->hash) {
+  // Reports of two kinds that take turns (one in ten has more in it) say nothing new either.
+  if (o->code == c->hash || o->code == c->hash_before) {
     c->same += c->same < UINT32_MAX;
     judge(context, device, c, o);
     return;
@@ -59,6 +60,7 @@ void frozen_report(struct context *context, struct device *device, struct connec
   if (seen_through && now >= c->changed_at) {
     cadence_learn(&c->news, now - c->changed_at, now, alert_live(device, "frozen"), false);
   }
+  c->hash_before = c->hash;
   c->hash = o->code;
   c->changed_at = now;
   c->same = 0;

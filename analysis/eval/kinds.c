@@ -21,7 +21,7 @@ static const struct expectation expectations[] = {
     {"crash", {"link lost", "silent"}, false},
     {"unplug", {"silent", "link lost"}, false},
     {"sleep", {"silent", NULL}, true},
-    {"reboot", {"reboot loop", NULL}, true},
+    {"reboot", {"reboot loop", "flapping"}, true},
     {"flap", {"flapping", NULL}, false},
     {"frozen", {"frozen", NULL}, false},
     {"loss", {"partial loss", NULL}, false},

@@ -9,7 +9,7 @@
 enum kind_source {
   KIND_ALERT, // vedette.alert.kind
   KIND_STATE, // vedette.connectivity_change.state: each change to it is a raise
-  KIND_SAID   // as KIND_STATE, but the device says so itself: false only where a fault says that nothing may be raised
+  KIND_SAID   // as KIND_STATE, but the device says so itself: never false
 };
 
 struct kind {

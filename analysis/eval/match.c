@@ -129,7 +129,7 @@ static enum verdict decide(const struct cover *cover, const struct raise *raise,
     return VERDICT_REPEAT;
   }
   const struct kind *kind = kind_find(raise->kind);
-  if (cover->child) {
+  if (cover->child || (kind != NULL && kind->source == KIND_SAID)) {
     return VERDICT_EXCUSED;
   }
   if (cover->forbidden) {
@@ -138,7 +138,7 @@ static enum verdict decide(const struct cover *cover, const struct raise *raise,
   if (raise->system) {
     return VERDICT_LISTED;
   }
-  return cover->excused || (kind != NULL && kind->source == KIND_SAID) ? VERDICT_EXCUSED : VERDICT_FALSE;
+  return cover->excused ? VERDICT_EXCUSED : VERDICT_FALSE;
 }
 
 static enum verdict judge(struct match *match, const struct raise *raise, const struct match_window *window) {

@@ -106,6 +106,11 @@ class Stack:
         """Runs the operator's command on this stack and returns what it printed."""
         return processes.run([self.programs.path("vedette"), "--config", self.config, *words], self.account, timeout=300)
 
+    def vedette_eval(self, *words: str | Path) -> str:
+        """Judges the detectors on this stack and returns what was printed."""
+        subcommand, *more = words
+        return processes.run([self.programs.path("vedette-eval"), subcommand, "--config", self.config, *more], self.account, timeout=300)
+
     def start_broker(self) -> None:
         """Starts Mosquitto."""
         self.broker.start()

@@ -295,7 +295,7 @@ static void expect_overrides(void **state) {
   expect_truths("message volume", 1, 0);
   expect_truths("silent", 0, 1);
   expect_raises("silent", 0, 1, 0, 0);
-  expect_raises("asleep", 0, 1, 0, 0);
+  expect_raises("asleep", 0, 0, 0, 1);
   expect_truths("something new", 1, 0);
   assert_int_equal(match.judged[2].fate, FATE_NOTHING);
 }
