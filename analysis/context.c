@@ -101,6 +101,7 @@ static uint32_t count_present(const struct fleet *fleet) {
 static void recover(struct context *context, int64_t seeing_since) {
   struct recovery *r = &context->recovery;
   if (seeing_since > context->seeing_since && context->seeing_since != 0) {
+    context->blind = seeing_since > context->saw ? seeing_since - context->saw : 0;
     *r = (struct recovery){.since = seeing_since, .slot_at = seeing_since, .expected = count_present(context->fleet)};
   } else if (r->since == 0) {
     return;
@@ -117,6 +118,7 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
   context->now = now > context->now ? now : context->now;
   recover(context, seeing_since);
   context->seeing_since = seeing_since;
+  context->saw = seeing_since < context->now ? context->now : context->saw;
   if (context->now / second != context->second) {
     context->second = context->now / second;
     context->ranks = 0;
@@ -189,6 +191,10 @@ const struct config_analysis *context_config(const struct context *context) {
 
 int64_t context_now(const struct context *context) {
   return context->now;
+}
+
+int64_t context_blind_for(const struct context *context) {
+  return context->blind;
 }
 
 int64_t context_seeing_since(const struct context *context) {

@@ -30,7 +30,8 @@ struct context {
   const struct config_analysis *config;
   struct fleet *fleet;
   int64_t now, seeing_since;
-  int64_t second; // event time's, in which the ranks were made
+  int64_t saw, blind; // event time up to which we saw; for how long we did not before seeing_since
+  int64_t second;     // event time's, in which the ranks were made
   struct recovery recovery;
   bool suppressed;                  // replay: the effects are in the store already
   unsigned ranks;                   // made in this second

@@ -298,6 +298,7 @@ static void forget(struct worker *worker) {
   context_settle(&worker->context);
   fleet_alerts_forget(&worker->context);
   worker->context.now = worker->context.seeing_since = worker->context.second = 0;
+  worker->context.saw = worker->context.blind = 0;
   worker->context.recovery = (struct recovery){0};
   worker->health = (struct health){0};
   cohorts_recount(worker->context.cohorts, true);

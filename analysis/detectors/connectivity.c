@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REASON = 160, RETRY_S = 5, BACKLOG_S = 30, WAKE_LEAST_S = 60 };
+enum { REASON = 160, RETRY_S = 5, BACKLOG_S = 30, WAKE_LEAST_S = 60, BLIND_LEAST_S = 60 };
 static const int64_t second = 1000000;
 static const double overslept = 0.25;  // of the announced sleep: a clock that drifts
 static const double after_blind = 1.8; // usual gaps: whoever lives has reported by then
+static const double blind_times = 10;  // as long as we were blind: a moment of it is no reason to wait a day more
 static const double behind_weight = 0.02;
 
 static uint32_t whole_seconds(int64_t us) {
@@ -297,6 +298,7 @@ static int64_t due_at(const struct context *context, const struct device *device
   due = due > from_birth ? due : from_birth;
   if (context_seeing_since(context) > c->heard) {
     double grace = fmin(patience, after_blind * cadence_usual(&c->reports, &prior) + prior.least);
+    grace = fmin(grace, BLIND_LEAST_S + blind_times * seconds(context_blind_for(context)));
     int64_t from_sight = context_seeing_since(context) + (int64_t)(grace * 1e6);
     due = due > from_sight ? due : from_sight;
   }

@@ -176,6 +176,22 @@ static void while_we_were_blind_nobody_is_judged(void **state) {
   assert_string_equal(is(2), "online");
 }
 
+// A worker that starts again each hour keeps nobody from being missed.
+static void a_moment_of_blindness_is_no_reprieve(void **state) {
+  (void)state;
+  seeing = start - 100 * day;
+  int64_t last = steady(1, start - 60 * day, 86400, 20);
+  for (int hour = 1; hour < 80; hour++) {
+    int64_t at = last + hour * 3600 * second;
+    context_advance(&context, at - 5 * second, seeing);
+    seeing = at;
+    for (int i = 1; i <= 120; i++) {
+      context_advance(&context, at + i * second, seeing);
+    }
+  }
+  assert_string_equal(is(1), "silent");
+}
+
 // The queue of the broker holds what a device sent before it died: received now, and old.
 static void who_died_while_we_were_blind_is_found_by_its_own_clock(void **state) {
   (void)state;
@@ -428,6 +444,7 @@ int main(void) {
       TEST(what_a_gateway_kept_away_teaches_nothing),
       TEST(an_announced_change_of_rhythm_is_no_silence),
       TEST(while_we_were_blind_nobody_is_judged),
+      TEST(a_moment_of_blindness_is_no_reprieve),
       TEST(who_died_while_we_were_blind_is_found_by_its_own_clock),
       TEST(a_will_counts_after_its_guard_time_unless_overruled),
       TEST(a_goodbye_is_no_outage),
