@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REASON = 160, RETRY_S = 5, BACKLOG_S = 30, WAKE_LEAST_S = 60, BLIND_LEAST_S = 60 };
+enum { REASON = 160, RETRY_S = 5, BACKLOG_S = 30, BACKLOG_WITHIN_S = 900, WAKE_LEAST_S = 60, BLIND_LEAST_S = 60 };
 static const int64_t second = 1000000;
 static const double overslept = 0.25;  // of the announced sleep: a clock that drifts
 static const double after_blind = 1.8; // usual gaps: whoever lives has reported by then
@@ -99,13 +99,12 @@ static int64_t when_sent(const struct context *context, struct connectivity *c, 
     return o->received;
   }
   bool first = c->heard == 0;
-  bool waited = !first && behind - (double)c->behind > BACKLOG_S;
+  bool recent = o->received < context_seeing_since(context) + BACKLOG_WITHIN_S * second;
+  bool waited = recent && !first && behind - (double)c->behind > BACKLOG_S;
   if (!waited) {
     c->behind = first || behind < (double)c->behind ? (float)behind : (float)(c->behind + behind_weight * (behind - c->behind));
   }
-  return waited && o->received < context_seeing_since(context) + 900 * second
-             ? o->received - (int64_t)((behind - (double)c->behind) * 1e6)
-             : o->received;
+  return waited ? o->received - (int64_t)((behind - (double)c->behind) * 1e6) : o->received;
 }
 
 // A boot that is neither the present one nor the one before. Late reports of the one before come in between. A sleeper whose
