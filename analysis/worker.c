@@ -253,6 +253,19 @@ static bool knows_all(const struct worker *worker) {
   return all;
 }
 
+// What a batch brings may have waited while its worker was away: the detectors have to know that before they are shown it, not
+// with the next advance of time, or they take the backlog for what is sent now, and the outage for the devices' own gaps.
+static void pass_sight(struct worker *worker, const struct feed_batch *batch) {
+  struct clock *clock = clocks_get(&worker->clocks, batch->feed);
+  int64_t since;
+  if (clock == NULL || worker->context.now == 0 || batch->seeing_since <= clock->seeing_since) {
+    return;
+  }
+  clock->seeing_since = batch->seeing_since;
+  clocks_low(worker->clocks, &since);
+  context_advance(&worker->context, worker->context.now, since);
+}
+
 // Shows the group to the detectors, batch by batch. False when memory ran out.
 static bool analyse(struct worker *worker, bool replay) {
   struct group *group = &worker->group;
@@ -262,6 +275,7 @@ static bool analyse(struct worker *worker, bool replay) {
   }
   worker->context.suppressed = replay;
   for (size_t i = 0; i < group->count; i++) {
+    pass_sight(worker, &group->batches[i]);
     for (; at < group->noted_count && group->order[at]->batch == i; at++) {
       context_observe(&worker->context, &group->order[at]->observation);
       worker->stats.reports += group->order[at]->observation.kind == OBSERVE_REPORT && !replay;
