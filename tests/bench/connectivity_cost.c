@@ -1,5 +1,5 @@
 // What the connectivity model costs: memory a device, observations a second, advances of time. Run under callgrind for
-// instructions (`--toggle-collect=cost_second`), and alone for time.
+// instructions (`--toggle-collect=cost_counted`), and alone for time.
 //
 //   bench_connectivity_cost --config FILE --devices N [--warm MINUTES] [--minutes N]
 //
@@ -76,11 +76,10 @@ static void report(struct cost *cost, int32_t id, int64_t minute) {
   context_observe(&cost->context, &o);
 }
 
-void cost_second(struct cost *cost, struct times *times);
+void cost_counted(struct cost *cost, long minutes, struct times *times);
 
-// One second of event time: those whose second it is, spread over memory, then the advance. Not static, so that callgrind finds
-// it by its name.
-__attribute__((noinline)) void cost_second(struct cost *cost, struct times *times) {
+// One second of event time: those whose second it is, spread over memory, then the advance.
+static void pass_second(struct cost *cost, struct times *times) {
   const int64_t minute = (cost->at - start) / second / MINUTE;
   const int64_t of_minute = (cost->at - start) / second % MINUTE;
   const double begun = seconds_now();
@@ -95,6 +94,13 @@ __attribute__((noinline)) void cost_second(struct cost *cost, struct times *time
   times->advancing += seconds_now() - observed;
 }
 
+// Not static, so that callgrind finds it by its name.
+__attribute__((noinline)) void cost_counted(struct cost *cost, long minutes, struct times *times) {
+  for (long i = 0; i < minutes * MINUTE; i++) {
+    pass_second(cost, times);
+  }
+}
+
 // Nanoseconds of an advance for which no device is due.
 static double idle_advance_ns(struct cost *cost) {
   const double begun = seconds_now();
@@ -107,13 +113,11 @@ static double idle_advance_ns(struct cost *cost) {
 static void measure(struct cost *cost, long warm, long minutes, double empty) {
   struct times times = {0};
   for (long i = 0; i < warm * MINUTE; i++) {
-    cost_second(cost, &times);
+    pass_second(cost, &times);
   }
   const double full = resident_bytes();
   times = (struct times){0};
-  for (long i = 0; i < minutes * MINUTE; i++) {
-    cost_second(cost, &times);
-  }
+  cost_counted(cost, minutes, &times);
   const double observations = (double)minutes * cost->devices;
   const double took = times.observing + times.advancing;
   printf("{\"devices\": %" PRId32
