@@ -28,11 +28,12 @@ static const char *const states[] = {"unknown",   "never seen", "online", "late"
                                      "link lost", "offline",    "asleep", "frozen", "flapping"};
 _Static_assert(sizeof kinds / sizeof kinds[0] <= LIVE_MOST, "a bit for every kind");
 
-// Asked some ten times an observation, nearly always with one of few constants: the address tells which it was last time.
+// Asked some ten times an observation, nearly always with one of few constants: the address tells which it was last time, and
+// linkers keep a constant once, so that it is that of the table.
 uint32_t kind_bit(const char *kind) {
   static uint8_t last[64];
   uint8_t *guess = &last[((uintptr_t)kind ^ (uintptr_t)kind >> 6) % (sizeof last / sizeof last[0])];
-  if (strcmp(kinds[*guess], kind) == 0) {
+  if (kinds[*guess] == kind || strcmp(kinds[*guess], kind) == 0) {
     return UINT32_C(1) << *guess;
   }
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {

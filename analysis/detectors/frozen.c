@@ -55,16 +55,17 @@ void frozen_report(struct context *context, struct device *device, struct connec
     judge(context, device, c, o);
     return;
   }
+  bool frozen = alert_live(device, "frozen");
   bool seen_through =
       c->hash != 0 && (int64_t)c->changed_at * second >= context_seeing_since(context) && (c->base == ONLINE || c->base == LATE);
   if (seen_through && now >= c->changed_at) {
-    cadence_learn(&c->news, now - c->changed_at, now, alert_live(device, "frozen"), false);
+    cadence_learn(&c->news, now - c->changed_at, now, frozen, false);
   }
   c->hash_before = c->hash;
   c->hash = o->code;
   c->changed_at = now;
   c->same = 0;
-  if (alert_live(device, "frozen")) {
+  if (frozen) {
     alert_clear(context, device, "frozen", o->received, "a value changed");
     connectivity_show(context, device, c, o->received, "a value changed");
   }
