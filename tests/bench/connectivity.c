@@ -18,8 +18,8 @@
 enum { FULL_DAYS = 30, QUICK_DAYS = 2 };
 static const int64_t second = 1000000;
 static const int64_t day = 86400 * INT64_C(1000000);
-static const int64_t start = (20000 * 24 + 12) * 3600 * INT64_C(1000000); // a noon
-static const double unlikely = 0.001;                                     // --check fails by chance so often
+static const int64_t start = INT64_C(480012) * 3600 * 1000000; // a noon
+static const double unlikely = 0.001;                          // --check fails by chance so often
 static const double first_day_rate = 0.01; // false silents a device, which --check takes on its first day, while it learns
 
 struct run {
@@ -146,7 +146,7 @@ static void print(json_t *line) {
 static json_t *silents_json(const struct tally *t) {
   return json_pack("{s:I, s:I, s:I, s:I, s:f}", "given", (json_int_t)t->false_silent[0], "unknown",
                    (json_int_t)t->false_silent[1], "foreseen", (json_int_t)t->foreseen, "early", (json_int_t)t->early, "bound",
-                   poisson_upper((double)(t->false_silent[0] + t->false_silent[1])) / t->device_days);
+                   poisson_upper(t->false_silent[0] + t->false_silent[1]) / t->device_days);
 }
 
 static void tell(struct tally *t) {
@@ -189,7 +189,7 @@ static void join(struct sum *sum, struct tally *t) {
 }
 
 static bool is_likely(const char *when, uint64_t silents, double device_days, double rate) {
-  bool likely = silents == 0 || poisson_above(rate * device_days, (double)silents - 1) >= unlikely;
+  bool likely = silents == 0 || poisson_above(rate * device_days, silents - 1) >= unlikely;
   if (!likely) {
     fprintf(stderr, "bench_connectivity: %" PRIu64 " false silents in %.0f device-days %s, where %.4f a day are allowed\n",
             silents, device_days, when, rate);
@@ -211,7 +211,7 @@ static void tell_sum(struct sum *sum) {
   print(json_pack("{s:s, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:o}", "kind", "all", "devices",
                   (json_int_t)sum->devices, "device_days", sum->device_days, "observations", (json_int_t)sum->observations,
                   "false_silent", (json_int_t)sum->false_silent, "foreseen", (json_int_t)sum->foreseen, "early",
-                  (json_int_t)sum->early, "bound", poisson_upper((double)sum->foreseen) / sum->device_days, "rate", sum->rate,
+                  (json_int_t)sum->early, "bound", poisson_upper(sum->foreseen) / sum->device_days, "rate", sum->rate,
                   "false_link", (json_int_t)sum->false_link, "wrong_alerts", (json_int_t)sum->wrong, "mains",
                   delays_json(&sum->mains)));
 }

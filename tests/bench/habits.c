@@ -42,7 +42,7 @@ static int64_t next_unplugging(struct actor *a, int64_t from) {
 
 static bool in_trouble(const struct actor *a, int64_t at) {
   const int64_t begins = a->begins + (a->ends - a->begins) / 3 * 2;
-  return at >= begins && at < begins + 2 * 3600 * second;
+  return at >= begins && at < begins + 7200 * second;
 }
 
 static struct absence next_trouble(struct actor *a, int64_t from) {

@@ -110,19 +110,19 @@ void tally_end(struct tally *tally) {
 
 // --- Poisson
 
-double poisson_above(double mean, double count) {
+double poisson_above(double mean, uint64_t count) {
   double term = exp(-mean);
   double sum = term;
-  for (double k = 1; k <= count; k++) {
-    term *= mean / k;
+  for (uint64_t k = 1; k <= count; k++) {
+    term *= mean / (double)k;
     sum += term;
   }
   return fmax(1 - sum, 0);
 }
 
-double poisson_upper(double count) {
-  double low = count;
-  double high = count + 10 + 5 * sqrt(count + 1);
+double poisson_upper(uint64_t count) {
+  double low = (double)count;
+  double high = low + 10 + 5 * sqrt(low + 1);
   for (int i = 0; i < 60; i++) {
     double middle = (low + high) / 2;
     *(poisson_above(middle, count) < 0.95 ? &low : &high) = middle;

@@ -37,8 +37,8 @@ void tally_end(struct tally *tally);
 
 double delays_quantile(struct delays *delays, double share); // NAN: there are none
 // The most that the mean of a Poisson distribution may be of which `count` came: 95 %, one-sided, exact (Garwood 1936).
-double poisson_upper(double count);
+double poisson_upper(uint64_t count);
 // How likely more than `count` come of a mean.
-double poisson_above(double mean, double count);
+double poisson_above(double mean, uint64_t count);
 
 #endif
