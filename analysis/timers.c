@@ -39,7 +39,7 @@ bool timers_arm(struct timers *timers, struct timer *timer, int64_t at) {
   }
   if (timers->count == timers->room) {
     size_t room = timers->room ? timers->room * 2 : 1024;
-    struct timer **grown = (struct timer **)realloc((void *)timers->heap, room * sizeof *grown);
+    struct timer **grown = (struct timer **)realloc((void *)timers->heap, room * sizeof(struct timer *));
     if (grown == NULL) {
       return false;
     }

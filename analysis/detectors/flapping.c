@@ -26,7 +26,7 @@ static void roll(struct connectivity *c, int64_t at) {
 
 // In the hour up to `at`; the one before is taken as even.
 static double sliding(const struct connectivity *c, int64_t at, uint16_t before, uint16_t now) {
-  double into = (double)(at / second - (int64_t)c->hour * HOUR_S) / HOUR_S;
+  double into = seconds(at - (int64_t)c->hour * HOUR_S * second) / HOUR_S;
   return now + before * fmax(1 - into, 0);
 }
 
