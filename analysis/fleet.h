@@ -65,9 +65,9 @@ struct fleet {
 
 // What the registry says of a device. Texts are copied; NULL or "": not given.
 struct device_facts {
-  int32_t id, model, gateway;
   const char *credential, *region, *site;
   int64_t created_at, next_visit; // Unix microseconds; 0: none
+  int32_t id, model, gateway;
   bool active, critical;
 };
 
