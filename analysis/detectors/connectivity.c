@@ -330,7 +330,8 @@ static void await_report(struct context *context, struct device *device, struct 
   }
   const struct cadence_prior prior = device_prior(context, device);
   int64_t due = due_at(context, device, c, patience);
-  int64_t late = due - (int64_t)((patience - fmin(cadence_late(&c->reports, &prior), patience)) * 1e6);
+  const double own = cadence_late(&c->reports, &prior); // 0: its rhythm is not known
+  int64_t late = due - (int64_t)((patience - (own > 0 ? fmin(own, patience) : patience)) * 1e6);
   double away = seconds(now - (c->heard > 0 ? c->heard : c->online_at));
   if (now >= due) {
     snprintf(reason, sizeof reason, "no report for %.0f s; it reports every %.1f s, and %.0f s are too long for it", away,

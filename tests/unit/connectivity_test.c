@@ -91,6 +91,16 @@ static void what_the_registry_says_overrides_what_was_learned(void **state) {
   assert_string_equal(is(1), "silent");
 }
 
+static void whose_rhythm_nobody_knows_is_not_late(void **state) {
+  (void)state;
+  fleet_model(&fleet, 1)->patience = 1000;
+  report(1, start);
+  advance(start + 990 * second);
+  assert_string_equal(is(1), "online");
+  advance(start + 1005 * second);
+  assert_string_equal(is(1), "silent");
+}
+
 static void one_wrong_silence_makes_the_model_more_patient(void **state) {
   (void)state;
   double trust = (double)fleet_model(&fleet, 1)->learned.trust;
@@ -452,6 +462,7 @@ int main(void) {
       TEST(a_flood_does_not_teach_impatience),
       TEST(who_has_shown_no_rhythm_is_not_judged_unless_the_registry_knows_it),
       TEST(what_the_registry_says_overrides_what_was_learned),
+      TEST(whose_rhythm_nobody_knows_is_not_late),
       TEST(one_wrong_silence_makes_the_model_more_patient),
       TEST(a_real_outage_teaches_nothing),
       TEST(an_outage_that_ends_with_a_connection_teaches_nothing),
