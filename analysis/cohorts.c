@@ -182,20 +182,25 @@ static bool is_outage(const struct cohort *cohort, uint32_t went) {
 
 // --- who goes and comes
 
-void cohorts_absent(struct cohorts *cohorts, struct device *device, int64_t at) {
-  cohorts->recent[cohorts->next] = (struct gone){.device = device, .at = at};
-  cohorts->next = (cohorts->next + 1) % RECENT_MOST;
-  cohorts->count += cohorts->count < RECENT_MOST;
+void cohorts_absent(struct cohorts *cohorts, struct device *device, int64_t at, bool maintained) {
+  if (!maintained) {
+    cohorts->recent[cohorts->next] = (struct gone){.device = device, .at = at};
+    cohorts->next = (cohorts->next + 1) % RECENT_MOST;
+    cohorts->count += cohorts->count < RECENT_MOST;
+  }
   for (int a = 0; a < ATTRIBUTES; a++) {
     struct cohort *cohort = cohort_of(cohorts, device, (enum attribute)a);
     if (cohort == NULL) {
+      continue;
+    }
+    cohort->absent++;
+    if (maintained) {
       continue;
     }
     roll(cohort, at);
     uint16_t *now = &cohort->fresh[cohort->minute % MINUTES];
     *now = *now < UINT16_MAX ? (uint16_t)(*now + 1) : UINT16_MAX;
     cohort->this_hour++;
-    cohort->absent++;
     if (cohorts->judge_at == 0 && cohort->alert == NULL && is_outage(cohort, fresh(cohort))) {
       cohorts->judge_at = at + SETTLE_S * second;
     }

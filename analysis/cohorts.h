@@ -18,8 +18,9 @@ void cohorts_free(struct cohorts *cohorts); // accepts NULL
 // Who belongs to what has changed: it is counted anew when time advances, at most once a minute. `anew`: the states were loaded,
 // and the store says which alerts are live.
 void cohorts_recount(struct cohorts *cohorts, bool anew);
-// A device became absent (silent, or its link lost) at `at`, or is no longer.
-void cohorts_absent(struct cohorts *cohorts, struct device *device, int64_t at);
+// A device became absent (silent, or its link lost) at `at`, or is no longer. `maintained`: it is being worked on, and that is no
+// sign of anything.
+void cohorts_absent(struct cohorts *cohorts, struct device *device, int64_t at, bool maintained);
 void cohorts_present(struct cohorts *cohorts, const struct device *device);
 // Time has advanced.
 void cohorts_advance(struct cohorts *cohorts, struct context *context);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { LISTS = 25 };
+enum { LISTS = 28 };
 
 // Where the lists of a commit are, to make and to free them all.
 static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
@@ -12,7 +12,8 @@ static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
                               &c->alert_times,    &c->alert_sentences, &c->alert_explanations,
                               &c->change_devices, &c->change_times,    &c->change_states,
                               &c->change_reasons, &c->blind_began,     &c->blind_ended,
-                              &c->blind_reasons,  &c->state_devices,   &c->states,
+                              &c->blind_reasons,  &c->window_ids,      &c->window_withheld,
+                              &c->window_missing, &c->state_devices,   &c->states,
                               &c->clock_feeds,    &c->clock_numbers,   &c->clock_received,
                               &c->clock_seeing};
   memcpy((void *)out, (void *)all, sizeof all);
@@ -74,6 +75,17 @@ static void list_effects(struct feed_commit *c, const struct context *context) {
   }
 }
 
+static void list_windows(struct feed_commit *c, const struct context *context) {
+  for (struct window *window = context->maintenance.windows; window != NULL; window = window->hh.next) {
+    if (window->dirty) {
+      list_int(c->window_ids, window->id);
+      list_int(c->window_withheld, window->withheld);
+      list_text(c->window_missing, window->judged ? decimal(window->missing).text : NULL);
+      window->dirty = false;
+    }
+  }
+}
+
 static void list_states(struct feed_commit *c, const struct context *context, struct clock *clocks) {
   struct device *device;
   struct device *next;
@@ -115,6 +127,7 @@ struct script *commit_script(int64_t erasure, int16_t lane, int64_t step, const 
     list_effects(&c, context);
     if (checkpoint) {
       list_states(&c, context, clocks);
+      list_windows(&c, context);
     }
     script = feed_commit(&c);
   }

@@ -41,12 +41,13 @@ static void show(struct context *context, struct device *device, const struct ob
 // What a device says it runs is one of its attributes.
 static void note_firmware(struct context *context, const struct observation *o) {
   struct device *device = fleet_find(context->fleet, o->device);
-  const struct label *firmware = fleet_label(context->fleet, o->text);
-  if (device != NULL && firmware != NULL && device->firmware != firmware && !(o->marks & MARK_HISTORICAL)) {
-    device->firmware = firmware;
-    if (context->cohorts != NULL) {
-      cohorts_recount(context->cohorts, false);
-    }
+  if (device == NULL || o->text[0] == '\0' || (o->marks & MARK_HISTORICAL)) {
+    return;
+  }
+  const struct label *before = device->firmware;
+  fleet_run(context->fleet, device, o->text);
+  if (device->firmware != before && context->cohorts != NULL) {
+    cohorts_recount(context->cohorts, false);
   }
 }
 
@@ -119,6 +120,7 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
   recover(context, seeing_since);
   context->seeing_since = seeing_since;
   context->saw = seeing_since < context->now ? context->now : context->saw;
+  maintenance_advance(context);
   if (context->now / second != context->second) {
     context->second = context->now / second;
     context->ranks = 0;
@@ -141,7 +143,7 @@ void context_advance(struct context *context, int64_t now, int64_t seeing_since)
 }
 
 void context_born(struct context *context, struct device *device, int64_t at, bool absent) {
-  if (context->storms != NULL && !context->suppressed) {
+  if (context->storms != NULL && !context->suppressed && !context_in_maintenance(context, device)) {
     storms_birth(context->storms, device, at, absent);
   }
 }
@@ -157,11 +159,13 @@ void context_settle(struct context *context) {
     effect_free(&context->effects[i]);
   }
   context->count = 0;
+  context->maintenance.result = false;
 }
 
 void context_free(struct context *context) {
   context_settle(context);
   fleet_alerts_forget(context);
+  maintenance_forget(context);
   free(context->effects);
   context->effects = NULL;
   context->room = 0;
@@ -349,7 +353,14 @@ void alert_raise(struct context *context, struct device *device, const char *kin
   char *text = NULL;
   va_list args;
   char *reasons = explanation_text(&explanation);
-  if (bit == 0 || (device->live & bit)) {
+  if (bit == 0 || ((device->live | device->withheld) & bit)) {
+    free(reasons);
+    return;
+  }
+  device->dirty = true;
+  device_wake(context, device, context->now);
+  if (maintenance_withholds(context, device, kind)) {
+    device->withheld |= bit;
     free(reasons);
     return;
   }
@@ -357,8 +368,6 @@ void alert_raise(struct context *context, struct device *device, const char *kin
   int length = vasprintf(&text, sentence, args);
   va_end(args);
   device->live |= bit;
-  device->dirty = true;
-  device_wake(context, device, context->now);
   context_effect(context, (struct effect){.kind = EFFECT_RAISE,
                                           .device = device->id,
                                           .at = at,
@@ -370,6 +379,7 @@ void alert_raise(struct context *context, struct device *device, const char *kin
 
 void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why) {
   uint32_t bit = kind_bit(kind);
+  device->withheld &= ~bit;
   if (!(device->live & bit)) {
     return;
   }
@@ -380,7 +390,7 @@ void alert_clear(struct context *context, struct device *device, const char *kin
 }
 
 bool alert_live(const struct device *device, const char *kind) {
-  return (device->live & kind_bit(kind)) != 0;
+  return ((device->live | device->withheld) & kind_bit(kind)) != 0;
 }
 
 static bool is_absent(const char *connectivity) {
@@ -398,7 +408,7 @@ void connectivity_set(struct context *context, struct device *device, const char
     if (was) {
       cohorts_present(context->cohorts, device);
     } else {
-      cohorts_absent(context->cohorts, device, at);
+      cohorts_absent(context->cohorts, device, at, context_in_maintenance(context, device));
     }
   }
   device->dirty = true;

@@ -2,7 +2,7 @@
 #ifndef VEDETTE_ANALYSIS_CONTEXT_H
 #define VEDETTE_ANALYSIS_CONTEXT_H
 
-#include "analysis/fleet.h"
+#include "analysis/maintenance.h"
 
 // One change that goes into the store with the step's commit.
 enum effect_kind { EFFECT_RAISE, EFFECT_CLEAR, EFFECT_CONNECTIVITY, EFFECT_BLIND };
@@ -33,6 +33,7 @@ struct context {
   int64_t saw, blind; // event time up to which we saw; for how long we did not before seeing_since
   int64_t second;     // event time's, in which the ranks were made
   struct recovery recovery;
+  struct maintenance maintenance;
   bool suppressed;                  // replay: the effects are in the store already
   unsigned ranks;                   // made in this second
   struct cohorts *cohorts;          // NULL: they are not watched

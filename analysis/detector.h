@@ -92,6 +92,10 @@ void *device_state_of(struct device *device, const struct detector *detector);
 // The device's firmware release list: -1 the model has none, 0 not in it, 1 in it.
 int device_release(const struct context *context, const struct device *device, const uint8_t *hash);
 
+// An outage of the device is no alert now: it is being worked on. alert_raise withholds by itself, and alert_live is true of what
+// is withheld.
+bool context_in_maintenance(const struct context *context, const struct device *device);
+
 // --- what a detector may do
 
 enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_MAJOR, SEVERITY_CRITICAL };

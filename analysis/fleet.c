@@ -24,6 +24,10 @@ static const char *const kinds[] = {"silent",
                                     "battery",
                                     "never seen",
                                     "blind"};
+// Those of the outage family. All others are never withheld.
+static const char *const outages[] = {"silent",  "link lost",     "flapping",        "reboot loop",
+                                      "frozen",  "partial loss",  "never seen",      "clock",
+                                      "battery", "cohort silent", "reconnect storm", "did not return"};
 static const char *const states[] = {"unknown",   "never seen", "online", "late",   "silent",
                                      "link lost", "offline",    "asleep", "frozen", "flapping"};
 _Static_assert(sizeof kinds / sizeof kinds[0] <= LIVE_MOST, "a bit for every kind");
@@ -43,6 +47,15 @@ uint32_t kind_bit(const char *kind) {
     }
   }
   return 0;
+}
+
+bool kind_is_outage(const char *kind) {
+  for (size_t i = 0; i < sizeof outages / sizeof outages[0]; i++) {
+    if (strcmp(outages[i], kind) == 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 const char *connectivity_name(const char *state) {
@@ -117,6 +130,12 @@ const struct label *fleet_label(struct fleet *fleet, const char *text) {
     HASH_ADD_STR(fleet->labels, text, label);
   }
   return label;
+}
+
+void fleet_run(struct fleet *fleet, struct device *device, const char *version) {
+  struct label *known = NULL;
+  HASH_FIND_STR(fleet->labels, version, known);
+  device->firmware = known != NULL || HASH_COUNT(fleet->labels) < FIRMWARE_LABELS ? fleet_label(fleet, version) : NULL;
 }
 
 static struct device *make_device(struct fleet *fleet, int32_t id) {

@@ -7,7 +7,7 @@
 
 #include <uthash.h>
 
-enum { LIVE_MOST = 32 }; // kinds of alert
+enum { LIVE_MOST = 32, FIRMWARE_LABELS = 100000 }; // kinds of alert, labels
 
 // A text of the registry that many devices share. Never freed while the fleet lives: there are as many as the registry had.
 struct label {
@@ -39,8 +39,9 @@ struct device {
   struct device *children, *sibling;            // of the gateway; and the next of its children
   struct timer timer;
   bool active, critical;
-  bool dirty;    // state changed since the last checkpoint
-  uint32_t live; // bit per alert kind, see fleet.c
+  bool dirty;        // state changed since the last checkpoint
+  uint32_t live;     // bit per alert kind, see fleet.c
+  uint32_t withheld; // likewise: raised during maintenance, and nobody was told
   const char *connectivity;
   char *credential;
   UT_hash_handle hh;
@@ -81,6 +82,8 @@ struct device *fleet_put(struct fleet *fleet, const struct device_facts *facts);
 struct model *fleet_model(struct fleet *fleet, int32_t id);
 // The label of a text, made if need be; NULL for none, or when out of memory.
 const struct label *fleet_label(struct fleet *fleet, const char *text);
+// What the device runs. Versions are other people's text: past FIRMWARE_LABELS labels a new one is not known.
+void fleet_run(struct fleet *fleet, struct device *device, const char *version);
 bool fleet_add_release(struct fleet *fleet, int32_t model, const uint8_t *hash);
 void fleet_clear(struct fleet *fleet);
 
@@ -89,6 +92,8 @@ struct device *device_of_timer(struct timer *timer);
 
 // The bit of an alert kind in device.live; 0 for a kind that fleet.c does not list.
 uint32_t kind_bit(const char *kind);
+// Whether it is of the outage family, which maintenance withholds.
+bool kind_is_outage(const char *kind);
 // Connectivity states are shared constants too. Returns the constant, or "unknown".
 const char *connectivity_name(const char *state);
 

@@ -93,13 +93,21 @@ static void take_device(const struct feed_device *device, void *arg) {
   }
   device_wake(&worker->context, known, 0);
   cohorts_recount(worker->context.cohorts, false);
+  if (!known->active) {
+    maintenance_returned(&worker->context, known); // nobody waits for it any more
+  }
+}
+
+static void take_window(const struct feed_window *window, void *arg) {
+  struct worker *worker = arg;
+  maintenance_put(&worker->context, window);
 }
 
 static void take_firmware(int32_t id, const char *version, void *arg) {
   struct worker *worker = arg;
   struct device *device = fleet_find(&worker->fleet, id);
   if (device != NULL) {
-    device->firmware = fleet_label(&worker->fleet, version);
+    fleet_run(&worker->fleet, device, version);
   }
 }
 
@@ -145,6 +153,7 @@ static void take_alert(int32_t id, const char *kind, const char *key, void *arg)
   struct device *device = fleet_find(&worker->fleet, id);
   if (key[0] != '\0') {
     fleet_alert_load(&worker->context, kind, key);
+    maintenance_expect(&worker->context, kind, key);
   } else if (device != NULL) {
     device->live |= kind_bit(kind);
   }
@@ -296,7 +305,8 @@ static bool analyse(struct worker *worker, bool replay) {
 
 static struct script *build_commit(struct worker *worker) {
   int64_t now = clock_steady_us();
-  worker->with_checkpoint = worker->stopping || now - worker->checkpointed_us > (int64_t)worker->config.checkpoint_s * 1000000;
+  worker->with_checkpoint = worker->stopping || worker->context.maintenance.result ||
+                            now - worker->checkpointed_us > (int64_t)worker->config.checkpoint_s * 1000000;
   for (size_t i = 0; i < worker->context.count; i++) {
     worker->stats.alerts_raised += worker->context.effects[i].kind == EFFECT_RAISE;
     worker->stats.alerts_cleared += worker->context.effects[i].kind == EFFECT_CLEAR;
@@ -311,6 +321,7 @@ static void forget(struct worker *worker) {
   clocks_clear(&worker->clocks);
   context_settle(&worker->context);
   fleet_alerts_forget(&worker->context);
+  maintenance_forget(&worker->context);
   worker->context.now = worker->context.seeing_since = worker->context.second = 0;
   worker->context.saw = worker->context.blind = 0;
   worker->context.recovery = (struct recovery){0};
@@ -390,12 +401,13 @@ static void go_live(struct worker *worker) {
   struct device *next;
   worker->stats.replaying = false;
   HASH_ITER(hh, worker->fleet.devices, device, next) {
-    device->live = 0;
+    device->live = device->withheld = 0;
     device->connectivity = connectivity_name("never seen");
   }
   fleet_alerts_forget(&worker->context);
   context_resume(&worker->context);
   cohorts_recount(worker->context.cohorts, true);
+  maintenance_resume(&worker->context);
   worker->health.began = worker->health.ended = 0;
   worker->step = worker->committed;
   run(worker, REFRESH, feed_live(&worker->start));
@@ -560,7 +572,8 @@ struct worker *worker_new(struct loop *loop, const struct config *config) {
   worker->loop = loop;
   worker->config = config->analysis;
   worker->context = (struct context){.config = &worker->config, .fleet = &worker->fleet};
-  worker->registry = (struct feed_registry){.model = take_model, .device = take_device, .release = take_release, .arg = worker};
+  worker->registry = (struct feed_registry){
+      .model = take_model, .device = take_device, .release = take_release, .window = take_window, .arg = worker};
   worker->start = (struct feed_start){.feed = take_clock,
                                       .state = take_state,
                                       .firmware = take_firmware,

@@ -46,6 +46,28 @@ static void take_releases(const PGresult *rows, void *arg) {
   }
 }
 
+static const char *given_text(const PGresult *rows, int row, int column) {
+  return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
+}
+
+static void take_windows(const PGresult *rows, void *arg) {
+  const struct feed_registry *registry = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    const struct feed_window window = {.id = field_int8(rows, i, 0),
+                                       .device = field_int4(rows, i, 1),
+                                       .model = field_int4(rows, i, 2),
+                                       .region = given_text(rows, i, 3),
+                                       .site = given_text(rows, i, 4),
+                                       .firmware = given_text(rows, i, 5),
+                                       .reason = PQgetvalue(rows, i, 6),
+                                       .begins = field_time(rows, i, 7),
+                                       .ends = field_time(rows, i, 8),
+                                       .withheld = field_int8(rows, i, 9)};
+    registry->window(&window, registry->arg);
+  }
+  registry->window(NULL, registry->arg);
+}
+
 static void take_erasure(const PGresult *rows, void *arg) {
   struct feed_registry *registry = arg;
   registry->erasure = field_int8(rows, 0, 0);
@@ -58,7 +80,9 @@ static void take_snapshot(const PGresult *rows, void *arg) {
 
 struct script *feed_registry(struct feed_registry *registry) {
   struct script *script = script_new();
+  struct decimal most = decimal(FEED_WINDOWS + 1);
   const char *parameters[] = {registry->snapshot};
+  const char *windows[] = {most.text};
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add_binary(script,
                     "SELECT id, class, (extract(epoch FROM cadence) * 1000000)::bigint,"
@@ -69,6 +93,11 @@ struct script *feed_registry(struct feed_registry *registry) {
                     " created_at, next_visit FROM store.device WHERE changed >= $1::xid8 ORDER BY id",
                     1, parameters, take_devices, registry);
   script_add_binary(script, "SELECT model, image_hash FROM store.firmware_release", 0, NULL, take_releases, registry);
+  script_add_binary(
+      script,
+      "SELECT id, device, model, region, site, firmware, left(reason, 512), begins, ends, withheld"
+      " FROM store.maintenance WHERE missing IS NULL AND ends > now() - interval '2 days' ORDER BY begins, id LIMIT $1",
+      1, windows, take_windows, registry);
   script_add_binary(script, "SELECT coalesce(max(id), 0) FROM store.erasure", 0, NULL, take_erasure, registry);
   script_add(script, "SELECT pg_snapshot_xmin(pg_current_snapshot())", 0, NULL, take_snapshot, registry);
   script_add(script, "COMMIT", 0, NULL, NULL, NULL);
@@ -367,6 +396,14 @@ static void add_blind(struct script *script, const struct feed_commit *c) {
              3, parameters, NULL, NULL);
 }
 
+static void add_windows(struct script *script, const struct feed_commit *c) {
+  const char *parameters[] = {list_literal(c->window_ids), list_literal(c->window_withheld), list_literal(c->window_missing)};
+  script_add(script,
+             "UPDATE store.maintenance w SET withheld = u.withheld, missing = coalesce(u.missing, w.missing)"
+             " FROM unnest($1::bigint[], $2::bigint[], $3::integer[]) AS u(id, withheld, missing) WHERE w.id = u.id",
+             3, parameters, NULL, NULL);
+}
+
 static void add_checkpoint(struct script *script, const struct feed_commit *c) {
   struct decimal n[] = {decimal(c->lane), decimal(c->checkpoint), decimal(c->version)};
   const char *states[] = {n[0].text, list_literal(c->state_devices), list_literal(c->states)};
@@ -419,6 +456,9 @@ struct script *feed_commit(const struct feed_commit *c) {
   }
   if (list_count(c->blind_began) > 0) {
     add_blind(script, c);
+  }
+  if (list_count(c->window_ids) > 0) {
+    add_windows(script, c);
   }
   if (c->with_checkpoint) {
     add_checkpoint(script, c);

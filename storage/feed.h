@@ -23,10 +23,20 @@ struct feed_model {
   char class;               // 'm'ains, 'b'attery, 's'leeper
   double cadence, patience; // seconds; 0: not given
 };
+enum { FEED_WINDOWS = 10000 };
+// Of maintenance; NULL and 0: a condition that is not given.
+struct feed_window {
+  int64_t id, begins, ends, withheld;
+  int32_t device, model;
+  const char *region, *site, *firmware, *reason;
+};
 struct feed_registry {
   void (*model)(const struct feed_model *model, void *arg);       // all, each time, before the devices
   void (*device)(const struct feed_device *device, void *arg);    // that have changed
   void (*release)(int32_t model, const uint8_t *hash, void *arg); // 32 bytes
+  // Planned, on, or ended within two days and not judged: all, each time, the earliest first, and at most one more than
+  // FEED_WINDOWS. After the last one: NULL.
+  void (*window)(const struct feed_window *window, void *arg);
   void *arg;
   char snapshot[24]; // as in intake_devices: "0" for all
   int64_t erasure;   // the newest that is in the answer
@@ -112,6 +122,8 @@ struct feed_commit {
   struct list *change_devices, *change_times, *change_states, *change_reasons;
   // Blind intervals, in order; an end of 0: it goes on.
   struct list *blind_began, *blind_ended, *blind_reasons;
+  // Maintenance, with a checkpoint only: what was withheld, and NULL or how many are missing.
+  struct list *window_ids, *window_withheld, *window_missing;
   // Checkpoint: states of devices that changed, and the clocks of all feeds.
   bool with_checkpoint;
   int64_t checkpoint; // step

@@ -5,6 +5,7 @@
 #include "analysis/detector.h"
 
 extern const struct detector detector_connectivity;
+extern const struct detector detector_maintenance;
 extern const struct detector detector_rate;
 extern const struct detector detector_identity;
 extern const struct detector detector_malformed;

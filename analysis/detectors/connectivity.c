@@ -280,13 +280,30 @@ static void raise(struct context *context, struct device *device, const struct c
   }
 }
 
+// One alert, of a critical device; not while it flaps, which is one already, and not where its gateway's absence is shared.
+static void tell(struct context *context, struct device *device, const struct connectivity *c, int64_t at, double away,
+                 double patience) {
+  bool told = alert_live(device, "silent") || alert_live(device, "link lost");
+  bool flapping = strcmp(device_connectivity(device), "flapping") == 0;
+  if (device_critical(device) && !told && !flapping && !c->through) {
+    raise(context, device, c, c->base == SILENT ? "silent" : "link lost", at, away, patience);
+  }
+}
+
 static void lose(struct context *context, struct device *device, struct connectivity *c, enum base base, int64_t at, double away,
                  double patience, const char *reason) {
   connectivity_become(context, device, c, base, at, reason);
-  bool flapping = strcmp(device_connectivity(device), "flapping") == 0;
-  if (device_critical(device) && !flapping) {
-    raise(context, device, c, base == SILENT ? "silent" : "link lost", at, away, patience);
+  tell(context, device, c, at, away, patience);
+}
+
+// It has been absent for a while, and what kept us from telling may be over: maintenance, or its flapping.
+static void tell_still(struct context *context, struct device *device, const struct connectivity *c, int64_t now) {
+  if (context_recovering(context)) {
+    device_wake(context, device, now + RETRY_S * second);
+    return;
   }
+  int64_t since = c->base == LINK_LOST ? c->will_at : c->heard;
+  tell(context, device, c, now, seconds(now - (since > 0 ? since : c->online_at)), device_patience(context, device, &c->reports));
 }
 
 // When it has to be heard, for it not to be silent. `patience`: seconds.
@@ -351,7 +368,11 @@ static void advance(struct context *context, struct device *device, void *state)
   const int64_t now = context_now(context);
   const int64_t guard = context_config(context)->connectivity.guard_s * second;
   flapping_advance(context, device, c);
-  if (c->base == NEVER_SEEN || connectivity_absent(c)) {
+  if (c->base == SILENT || c->base == LINK_LOST) {
+    tell_still(context, device, c, now);
+    return;
+  }
+  if (c->base == NEVER_SEEN || c->base == OFFLINE) {
     return;
   }
   if (context_recovering(context) || gateway_away(context, device)) {

@@ -4,6 +4,7 @@
 #include "analysis/cohorts.h"
 #include "analysis/fleet_alerts.h"
 #include "analysis/storms.h"
+#include "storage/feed.h"
 
 enum {
   FIRST = 100,
@@ -83,6 +84,28 @@ static void a_site_that_goes_is_one_alert(void **state) {
   }
   advance(at + 230 * second);
   assert_false(fleet_alert_live(&context, "cohort silent", "site:site-3"));
+}
+
+static void a_site_that_is_worked_on_is_no_alert(void **state) {
+  (void)state;
+  int64_t at = start + 100 * second;
+  struct feed_window window = {
+      .id = 1, .site = "site-3", .begins = at - second, .ends = at + 60 * second, .reason = "new switch"};
+  maintenance_put(&context, &window);
+  maintenance_put(&context, NULL);
+  for (int i = 0; i < A_SITE; i++) {
+    goes(3 * A_SITE + i, at + i * second);
+  }
+  for (int i = 0; i < A_SITE; i++) {
+    comes(3 * A_SITE + i, at + 30 * second);
+  }
+  advance(at + 300 * second);
+  assert_int_equal(raised("cohort silent"), 0);
+  for (int i = 0; i < A_SITE; i++) { // and once it is not any more
+    goes(3 * A_SITE + i, at + (300 + i) * second);
+  }
+  advance(at + 500 * second);
+  assert_true(fleet_alert_live(&context, "cohort silent", "site:site-3"));
 }
 
 static void a_region_is_named_and_not_its_sites(void **state) {
@@ -229,6 +252,7 @@ static void usual_connecting_is_no_storm(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_site_that_goes_is_one_alert),
+      TEST(a_site_that_is_worked_on_is_no_alert),
       TEST(a_region_is_named_and_not_its_sites),
       TEST(two_causes_are_two_alerts),
       TEST(usual_churn_is_no_alert),
