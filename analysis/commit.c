@@ -2,19 +2,43 @@
 
 #include <string.h>
 
-enum { LISTS = 28 };
+enum { LISTS = 34 };
 
 // Where the lists of a commit are, to make and to free them all.
 static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
-  struct list **all[LISTS] = {&c->steps,          &c->feeds,           &c->numbers,
-                              &c->rows,           &c->alert_actions,   &c->alert_devices,
-                              &c->alert_kinds,    &c->alert_keys,      &c->alert_severities,
-                              &c->alert_times,    &c->alert_sentences, &c->alert_explanations,
-                              &c->change_devices, &c->change_times,    &c->change_states,
-                              &c->change_reasons, &c->blind_began,     &c->blind_ended,
-                              &c->blind_reasons,  &c->window_ids,      &c->window_withheld,
-                              &c->window_missing, &c->state_devices,   &c->states,
-                              &c->clock_feeds,    &c->clock_numbers,   &c->clock_received,
+  struct list **all[LISTS] = {&c->steps,
+                              &c->feeds,
+                              &c->numbers,
+                              &c->rows,
+                              &c->alert_actions,
+                              &c->alert_devices,
+                              &c->alert_kinds,
+                              &c->alert_keys,
+                              &c->alert_severities,
+                              &c->alert_times,
+                              &c->alert_sentences,
+                              &c->alert_explanations,
+                              &c->change_devices,
+                              &c->change_times,
+                              &c->change_states,
+                              &c->change_reasons,
+                              &c->blind_began,
+                              &c->blind_ended,
+                              &c->blind_reasons,
+                              &c->window_ids,
+                              &c->window_withheld,
+                              &c->window_missing,
+                              &c->missing_devices,
+                              &c->missing_hours,
+                              &c->missing_reasons,
+                              &c->missing_counts,
+                              &c->missing_expected,
+                              &c->missing_received,
+                              &c->state_devices,
+                              &c->states,
+                              &c->clock_feeds,
+                              &c->clock_numbers,
+                              &c->clock_received,
                               &c->clock_seeing};
   memcpy((void *)out, (void *)all, sizeof all);
 }
@@ -48,6 +72,15 @@ static void list_steps(struct feed_commit *c, const struct group *group) {
   }
 }
 
+static void list_missing(struct feed_commit *c, const struct effect *effect) {
+  list_int(c->missing_devices, effect->device);
+  list_int(c->missing_hours, effect->at);
+  list_text(c->missing_reasons, effect->name);
+  list_int(c->missing_counts, effect->counts.missing);
+  list_int(c->missing_expected, effect->counts.expected);
+  list_int(c->missing_received, effect->counts.received);
+}
+
 static void list_effects(struct feed_commit *c, const struct context *context) {
   for (size_t i = 0; i < context->count; i++) {
     const struct effect *effect = &context->effects[i];
@@ -62,6 +95,10 @@ static void list_effects(struct feed_commit *c, const struct context *context) {
       list_int(c->blind_began, effect->at);
       list_int(c->blind_ended, effect->until);
       list_text(c->blind_reasons, effect->name);
+      continue;
+    }
+    if (effect->kind == EFFECT_COMPLETENESS) {
+      list_missing(c, effect);
       continue;
     }
     list_text(c->alert_actions, effect->kind == EFFECT_RAISE ? "raise" : "clear");

@@ -225,6 +225,10 @@ int64_t device_created(const struct device *device) {
   return device->created_at;
 }
 
+int64_t device_next_visit(const struct device *device) {
+  return device->next_visit;
+}
+
 // --- rhythm
 
 static const double growth = 0.2; // of the trust's logarithm, with each false alarm
@@ -419,6 +423,12 @@ void connectivity_set(struct context *context, struct device *device, const char
 
 void context_blind(struct context *context, int64_t began, int64_t ended, const char *away) {
   context_effect(context, (struct effect){.kind = EFFECT_BLIND, .at = began, .until = ended, .name = away});
+}
+
+void completeness_note(struct context *context, struct device *device, int64_t hour, const char *reason,
+                       struct completeness_counts counts) {
+  append(context,
+         (struct effect){.kind = EFFECT_COMPLETENESS, .device = device->id, .at = hour, .name = reason, .counts = counts});
 }
 
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,

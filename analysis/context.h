@@ -5,18 +5,19 @@
 #include "analysis/maintenance.h"
 
 // One change that goes into the store with the step's commit.
-enum effect_kind { EFFECT_RAISE, EFFECT_CLEAR, EFFECT_CONNECTIVITY, EFFECT_BLIND };
+enum effect_kind { EFFECT_RAISE, EFFECT_CLEAR, EFFECT_CONNECTIVITY, EFFECT_BLIND, EFFECT_COMPLETENESS };
 
 struct effect {
   enum effect_kind kind;
   int32_t device;
   int64_t at;
   int64_t until;    // EFFECT_BLIND: its end; 0: it goes on
-  const char *name; // alert kind, connectivity state or, of EFFECT_BLIND, what is away: a constant
+  const char *name; // alert kind, connectivity state, what is away (EFFECT_BLIND), why it is missing (_COMPLETENESS): a constant
   char *key;        // alerts of the system: which of this kind; owned, NULL: there is one of it
   enum severity severity;
-  char *sentence;    // or reason; owned
-  char *explanation; // JSON, owned; NULL but for EFFECT_RAISE
+  char *sentence;                    // or reason; owned
+  char *explanation;                 // JSON, owned; NULL but for EFFECT_RAISE
+  struct completeness_counts counts; // EFFECT_COMPLETENESS, of the hour that began at `at`
 };
 
 // After we were blind: how many of those who were heard before are heard again.

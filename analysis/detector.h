@@ -15,14 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// UNKEPT: messages that were shed, or rejected past the dead letters that are kept; only counted.
+// UNKEPT: messages that were shed, or rejected past the dead letters that are kept; only counted. LEVEL: how much is left of a
+// device's battery, as a report says whose model names the metric for it.
 enum observation_kind {
   OBSERVE_CONNECTIVITY,
   OBSERVE_REPORT,
   OBSERVE_EVENT,
   OBSERVE_FIRMWARE,
   OBSERVE_DEAD_LETTER,
-  OBSERVE_UNKEPT
+  OBSERVE_UNKEPT,
+  OBSERVE_LEVEL
 };
 
 // A device is shown what is about it (SUBJECT) and what it sent (PUBLISHER); most are both.
@@ -40,6 +42,7 @@ struct observation {
   int32_t size; // REPORT, DEAD_LETTER: bytes
   int code; // CONNECTIVITY: state, EVENT: kind, DEAD_LETTER, UNKEPT: reason (vedette.v1), REPORT: a hash of its numbers, 0: none
   int32_t count; // EVENT, DEAD_LETTER (1), UNKEPT
+  double level;  // LEVEL: percent
   int64_t until; // CONNECTIVITY: asleep until; 0
   bool retained; // CONNECTIVITY: seen at subscription, says nothing about when
   bool will;     // CONNECTIVITY: the broker says it, not the device
@@ -78,6 +81,7 @@ bool device_critical(const struct device *device);
 enum device_class { CLASS_MAINS, CLASS_BATTERY, CLASS_SLEEPER };
 enum device_class device_class(const struct device *device); // its model's
 int64_t device_created(const struct device *device);         // when it was registered, Unix microseconds
+int64_t device_next_visit(const struct device *device);      // when somebody can change its battery; 0: nobody knows
 // What is known of the device's rhythm before it has shown its own.
 struct cadence_prior device_prior(const struct context *context, const struct device *device);
 // Seconds after which it is silent: its own rhythm, with what was learned of its model's false alarms, or what the registry says.
@@ -107,6 +111,11 @@ struct explanation {
   const char *clears_when;
 };
 
+// Of reports within an hour.
+struct completeness_counts {
+  int32_t missing, expected, received;
+};
+
 // Raises the device's alert of this kind, at `at`. While it is live, raising does nothing.
 void alert_raise(struct context *context, struct device *device, const char *kind, enum severity severity, int64_t at,
                  struct explanation explanation, const char *sentence, ...) __attribute__((format(printf, 7, 8)));
@@ -127,6 +136,10 @@ void device_tell_usual(struct device *device, double usual);
 void context_born(struct context *context, struct device *device, int64_t at, bool absent);
 // Changes the device's connectivity, with its reason; nothing happens when it is that already.
 void connectivity_set(struct context *context, struct device *device, const char *state, int64_t at, const char *reason);
+
+// Reports of the hour that began at `hour` that did not come, for a reason of store.completeness (a constant).
+void completeness_note(struct context *context, struct device *device, int64_t hour, const char *reason,
+                       struct completeness_counts counts);
 
 // Rank among the devices of the same model: how many have a larger `value(state of this detector)`. For explanations; walks the
 // fleet. NULL when too many were asked for within a second of event time, and in replay.

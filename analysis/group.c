@@ -85,8 +85,8 @@ void group_note(struct group *group, const struct feed_row *row) {
   if (noted == NULL) {
     return;
   }
-  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT,      OBSERVE_EVENT,
-                                                OBSERVE_FIRMWARE,     OBSERVE_DEAD_LETTER, OBSERVE_UNKEPT};
+  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE,
+                                                OBSERVE_DEAD_LETTER,  OBSERVE_UNKEPT, OBSERVE_LEVEL};
   *noted = (struct noted){.batch = batch, .place = group->noted_count};
   struct observation *o = &noted->observation;
   o->kind = kinds[row->kind];
@@ -100,6 +100,7 @@ void group_note(struct group *group, const struct feed_row *row) {
   o->size = row->size;
   o->code = row->code;
   o->count = row->count;
+  o->level = row->level;
   o->until = row->until;
   o->retained = row->retained;
   o->will = row->kind == FEED_CONNECTIVITY && strcmp(row->text, "will") == 0;

@@ -357,6 +357,7 @@ static void ask_rows(struct worker *worker, enum phase phase) {
     return;
   }
   struct list *keys = group_keys(&worker->group);
+  worker->rows.levels = worker->registry.batteries;
   run(worker, phase, keys ? feed_rows(keys, &worker->rows) : NULL);
   list_free(keys);
 }

@@ -11,8 +11,10 @@
 // --- start
 
 static void take_models(const PGresult *rows, void *arg) {
-  const struct feed_registry *registry = arg;
+  struct feed_registry *registry = arg;
+  registry->batteries = false;
   for (int i = 0; i < PQntuples(rows); i++) {
+    registry->batteries |= field_bool(rows, i, 5);
     const struct feed_model model = {.id = field_int4(rows, i, 0),
                                      .name = PQgetvalue(rows, i, 4),
                                      .class = PQgetvalue(rows, i, 1)[0],
@@ -86,7 +88,7 @@ struct script *feed_registry(struct feed_registry *registry) {
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add_binary(script,
                     "SELECT id, class, (extract(epoch FROM cadence) * 1000000)::bigint,"
-                    " (extract(epoch FROM patience) * 1000000)::bigint, name FROM store.model",
+                    " (extract(epoch FROM patience) * 1000000)::bigint, name, battery IS NOT NULL FROM store.model",
                     0, NULL, take_models, registry);
   script_add_binary(script,
                     "SELECT id, credential, model, gateway, life = 'active', critical, coalesce(region, ''), coalesce(site, ''),"
@@ -242,7 +244,7 @@ struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches) 
 // --- rows
 
 // All kinds have one shape: batch, device, publisher, time, received, boot, sequence, marks, size, code, count, until, retained,
-// text, hash.
+// text, hash; FEED_LEVEL has the level besides.
 static void take_rows(const PGresult *rows, void *arg, enum feed_kind kind) {
   const struct feed_rows *out = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
@@ -263,6 +265,7 @@ static void take_rows(const PGresult *rows, void *arg, enum feed_kind kind) {
         .retained = field_bool(rows, i, 12),
         .text = PQgetvalue(rows, i, 13),
         .text_length = (size_t)PQgetlength(rows, i, 13),
+        .level = kind == FEED_LEVEL ? field_float8(rows, i, 15) : 0,
         .hash = PQgetlength(rows, i, 14) == 32 ? (const uint8_t *)PQgetvalue(rows, i, 14) : NULL,
     };
     out->row(&row, out->arg);
@@ -275,6 +278,10 @@ static void take_connectivity_rows(const PGresult *rows, void *arg) {
 
 static void take_reports(const PGresult *rows, void *arg) {
   take_rows(rows, arg, FEED_REPORT);
+}
+
+static void take_levels(const PGresult *rows, void *arg) {
+  take_rows(rows, arg, FEED_LEVEL);
 }
 
 static void take_events(const PGresult *rows, void *arg) {
@@ -295,6 +302,19 @@ static void take_unkept(const PGresult *rows, void *arg) {
 
 #define NOTHING "NULL::timestamptz"
 #define OF_BATCHES " WHERE batch = ANY ($1::bigint[])"
+
+// How much the batteries have left, of the models that say which metric tells.
+static void add_levels(struct script *script, const char *const *parameters, struct feed_rows *rows) {
+  script_add_binary(
+      script,
+      "SELECT r.batch, r.device, r.publisher, r.time, r.received, r.boot, r.sequence, r.marks::integer, 0, 0, 0, " NOTHING
+      ", false, '', NULL::bytea, r.values[array_position(s.metrics, x.id)] FROM store.report r"
+      " JOIN store.device d ON d.id = r.device JOIN store.model m ON m.id = d.model AND m.battery IS NOT NULL"
+      " JOIN store.metric x ON x.name = m.battery JOIN store.metric_set s ON s.device = r.device AND s.set = r.set" OF_BATCHES
+      " AND r.values[array_position(s.metrics, x.id)] IS NOT NULL"
+      " ORDER BY r.received, r.device, r.publisher, r.boot, r.sequence, r.time",
+      1, parameters, take_levels, rows);
+}
 
 static void take_counts(const PGresult *rows, void *arg) {
   const struct feed_rows *out = arg;
@@ -321,6 +341,9 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
                     " coalesce(hash_array(values), 0), 0, " NOTHING ", false, '', NULL::bytea FROM store.report" OF_BATCHES
                     " ORDER BY received, device, publisher, boot, sequence, time",
                     1, parameters, take_reports, rows);
+  if (rows->levels) {
+    add_levels(script, parameters, rows);
+  }
   script_add_binary(
       script,
       "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, 0, kind::integer, count, " NOTHING
@@ -404,6 +427,22 @@ static void add_windows(struct script *script, const struct feed_commit *c) {
              3, parameters, NULL, NULL);
 }
 
+static void add_missing(struct script *script, const struct feed_commit *c) {
+  const char *parameters[] = {list_literal(c->missing_devices),  list_literal(c->missing_hours),
+                              list_literal(c->missing_reasons),  list_literal(c->missing_counts),
+                              list_literal(c->missing_expected), list_literal(c->missing_received)};
+  script_add(
+      script,
+      "INSERT INTO store.completeness (device, hour, reason, missing, expected, received)"
+      " SELECT u.device, " UNIX_TIME(
+          "u.hour") ", u.reason, u.missing, u.expected, u.received"
+                    " FROM unnest($1::integer[], $2::bigint[], $3::text[], $4::integer[], $5::integer[], $6::integer[])"
+                    " AS u(device, hour, reason, missing, expected, received) WHERE NOT store.is_erased(u.device)"
+                    " ON CONFLICT (device, hour, reason) DO UPDATE SET missing = excluded.missing, expected = excluded.expected,"
+                    " received = excluded.received",
+      6, parameters, NULL, NULL);
+}
+
 static void add_checkpoint(struct script *script, const struct feed_commit *c) {
   struct decimal n[] = {decimal(c->lane), decimal(c->checkpoint), decimal(c->version)};
   const char *states[] = {n[0].text, list_literal(c->state_devices), list_literal(c->states)};
@@ -459,6 +498,9 @@ struct script *feed_commit(const struct feed_commit *c) {
   }
   if (list_count(c->window_ids) > 0) {
     add_windows(script, c);
+  }
+  if (list_count(c->missing_devices) > 0) {
+    add_missing(script, c);
   }
   if (c->with_checkpoint) {
     add_checkpoint(script, c);

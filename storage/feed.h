@@ -40,6 +40,7 @@ struct feed_registry {
   void *arg;
   char snapshot[24]; // as in intake_devices: "0" for all
   int64_t erasure;   // the newest that is in the answer
+  bool batteries;    // some model names the metric that says how much a battery has left
 };
 struct script *feed_registry(struct feed_registry *registry);
 
@@ -85,13 +86,14 @@ struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches);
 // --- rows of batches
 
 // One row of any kind; `kind` as in enum feed_kind. Fields that a kind lacks are 0 or "".
-enum feed_kind { FEED_CONNECTIVITY, FEED_REPORT, FEED_EVENT, FEED_FIRMWARE, FEED_DEAD_LETTER, FEED_UNKEPT };
+enum feed_kind { FEED_CONNECTIVITY, FEED_REPORT, FEED_EVENT, FEED_FIRMWARE, FEED_DEAD_LETTER, FEED_UNKEPT, FEED_LEVEL };
 struct feed_row {
   enum feed_kind kind;
   int64_t batch; // key
   int32_t device, publisher;
   int64_t time, received, boot, sequence;
   int32_t marks, size, code, count;
+  double level; // percent of a battery
   int64_t until;
   bool retained;
   const char *text; // subject, version, reason, detail
@@ -101,6 +103,7 @@ struct feed_row {
 typedef void (*feed_row_cb)(const struct feed_row *row, void *arg);
 struct feed_rows {
   feed_row_cb row;
+  bool levels;                                           // FEED_LEVEL is asked for: see feed_registry.batteries
   void (*count)(int64_t batch, int32_t rows, void *arg); // of store.report, as the rows are read: an erasure may have taken some
   void *arg;
 };
@@ -124,6 +127,8 @@ struct feed_commit {
   struct list *blind_began, *blind_ended, *blind_reasons;
   // Maintenance, with a checkpoint only: what was withheld, and NULL or how many are missing.
   struct list *window_ids, *window_withheld, *window_missing;
+  // Reports of an hour that did not come, by what kept them.
+  struct list *missing_devices, *missing_hours, *missing_reasons, *missing_counts, *missing_expected, *missing_received;
   // Checkpoint: states of devices that changed, and the clocks of all feeds.
   bool with_checkpoint;
   int64_t checkpoint; // step

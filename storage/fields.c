@@ -37,6 +37,13 @@ int64_t field_time(const PGresult *rows, int row, int column) {
   return PQgetisnull(rows, row, column) ? 0 : field_int8(rows, row, column) + PG_EPOCH_US;
 }
 
+double field_float8(const PGresult *rows, int row, int column) {
+  int64_t bits = field_int8(rows, row, column);
+  double value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 bool field_bool(const PGresult *rows, int row, int column) {
   return !PQgetisnull(rows, row, column) && PQgetvalue(rows, row, column)[0] != 0;
 }

@@ -10,6 +10,7 @@ int64_t field_int8(const PGresult *rows, int row, int column);
 int32_t field_int4(const PGresult *rows, int row, int column);
 int16_t field_int2(const PGresult *rows, int row, int column);
 int64_t field_time(const PGresult *rows, int row, int column); // timestamptz: Unix microseconds
+double field_float8(const PGresult *rows, int row, int column);
 bool field_bool(const PGresult *rows, int row, int column);
 
 // A one-dimensional array, element by element.
