@@ -5,6 +5,7 @@
 enum {
   GAPS_KNOWN = 8,
   MEAN_WEIGHT = 16,
+  SPREAD_WEIGHT = 64,
   WINDOW_GAPS = 64, // a window has at least so many gaps …
   WINDOW_S = 86400, // … and takes at least so long
   WINDOWS_LEAST = 3,
@@ -43,6 +44,13 @@ static void learn_usual(struct cadence *c, double gap) {
   }
 }
 
+// One gap, however long, moves it by little.
+static void learn_spread(struct cadence *c, double gap) {
+  double apart = fmin(fabs(gap - (double)c->usual), (double)c->usual);
+  double weight = fmin(cadence_gaps(c) + 1, SPREAD_WEIGHT);
+  c->spread += (float)((apart - (double)c->spread) / weight);
+}
+
 // True once such gaps have come so often that they are the rhythm.
 static bool is_adopted(struct cadence *c, double gap) {
   bool alike = c->absence > 0 && gap < 2 * (double)c->absence && gap > (double)c->absence / 2;
@@ -57,6 +65,7 @@ void cadence_learn(struct cadence *c, double gap, uint32_t at, bool absent, bool
   }
   roll(c, at);
   learn_usual(c, gap);
+  learn_spread(c, gap);
   if (gap < short_of_usual * (double)c->usual) {
     return;
   }

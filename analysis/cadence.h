@@ -19,6 +19,7 @@ enum { CADENCE_WINDOWS = 8 };
 
 struct cadence {
   float usual;                    // mean gap, of the time that passes; 0: unknown
+  float spread;                   // mean difference of a gap from the usual one, of which no more than that counts
   float longest[CADENCE_WINDOWS]; // largest gap of each window
   uint32_t gaps;                  // in all windows
   uint32_t window_gaps;           // in the newest, …

@@ -12,5 +12,10 @@ extern const struct detector detector_malformed;
 extern const struct detector detector_shed;
 extern const struct detector detector_logins;
 extern const struct detector detector_firmware;
+extern const struct detector detector_completeness;
+extern const struct detector detector_loss;
+extern const struct detector detector_clock;
+extern const struct detector detector_battery;
+extern const struct detector detector_never_seen;
 
 #endif
