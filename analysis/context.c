@@ -271,10 +271,6 @@ void device_tell_usual(struct device *device, double usual) {
   model->dirty = true;
 }
 
-bool device_awaited(const struct device *device) {
-  return device->timer.slot != 0;
-}
-
 void *device_state_of(struct device *device, const struct detector *detector) {
   size_t at = 0;
   while (at < detector_count && detectors[at] != detector) {
@@ -427,8 +423,8 @@ void context_blind(struct context *context, int64_t began, int64_t ended, const 
 
 void completeness_note(struct context *context, struct device *device, int64_t hour, const char *reason,
                        struct completeness_counts counts) {
-  append(context,
-         (struct effect){.kind = EFFECT_COMPLETENESS, .device = device->id, .at = hour, .name = reason, .counts = counts});
+  context_effect(
+      context, (struct effect){.kind = EFFECT_COMPLETENESS, .device = device->id, .at = hour, .name = reason, .counts = counts});
 }
 
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,

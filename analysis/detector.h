@@ -122,7 +122,6 @@ void alert_raise(struct context *context, struct device *device, const char *kin
 void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why);
 bool alert_live(const struct device *device, const char *kind);
 
-bool device_awaited(const struct device *device); // it will be woken some time
 // Has `advance` called at `at`, or sooner.
 void device_wake(struct context *context, struct device *device, int64_t at);
 // It was called silent, and was up and connected all the time. The patience with all devices of its model grows, and shrinks

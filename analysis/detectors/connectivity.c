@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REASON = 160, RETRY_S = 5, BACKLOG_S = 30, BACKLOG_WITHIN_S = 900, WAKE_LEAST_S = 60, BLIND_LEAST_S = 60 };
+enum { REASON = 160, RETRY_S = 5, UNKNOWN_S = 60, BACKLOG_S = 30, BACKLOG_WITHIN_S = 900, WAKE_LEAST_S = 60, BLIND_LEAST_S = 60 };
 static const int64_t second = 1000000;
 static const double overslept = 0.25;  // of the announced sleep: a clock that drifts
 static const double after_blind = 1.8; // usual gaps: whoever lives has reported by then
@@ -83,9 +83,7 @@ static void return_online(struct context *context, struct device *device, struct
     alert_clear(context, device, "silent", at, how);
     alert_clear(context, device, "link lost", at, how);
     alert_clear(context, device, "never seen", at, how);
-  }
-  if (!device_awaited(device)) {
-    device_wake(context, device, at);
+    device_wake(context, device, at); // from here on it is always awaited
   }
 }
 
@@ -342,8 +340,9 @@ static void await_wake(struct context *context, struct device *device, struct co
 static void await_report(struct context *context, struct device *device, struct connectivity *c, int64_t now) {
   char reason[REASON];
   double patience = device_patience(context, device, &c->reports);
-  if (patience <= 0) {
-    return; // the next report has it looked at again
+  if (patience <= 0) { // its model may show a rhythm before it does
+    device_wake(context, device, now + UNKNOWN_S * second);
+    return;
   }
   const struct cadence_prior prior = device_prior(context, device);
   int64_t due = due_at(context, device, c, patience);
