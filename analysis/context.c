@@ -88,6 +88,16 @@ void context_returned(struct context *context) {
   context->recovery.slot++;
 }
 
+void context_waited(struct context *context, int64_t received) {
+  context->recovery.waited_to = received > context->recovery.waited_to ? received : context->recovery.waited_to;
+  context->recovery.slot++;
+}
+
+int64_t context_caught_up(const struct context *context) {
+  int64_t waited_to = context->recovery.waited_to;
+  return waited_to > context->seeing_since ? waited_to : context->seeing_since;
+}
+
 static uint32_t count_present(const struct fleet *fleet) {
   static const char *const present[] = {"online", "late", "flapping", "frozen"};
   uint32_t count = 0;

@@ -24,6 +24,7 @@ struct effect {
 struct recovery {
   int64_t since; // when we saw again; 0: there is nothing to recover from, or it is over
   int64_t slot_at;
+  int64_t waited_to;                 // receipt of the last that had waited; stays when it is over
   uint32_t expected, returned, slot; // `slot`: since slot_at
 };
 

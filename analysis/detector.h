@@ -92,6 +92,9 @@ struct device *device_child(const struct device *gateway, const struct device *a
 const char *device_connectivity(const struct device *device);                          // as last set
 bool context_recovering(const struct context *context); // after we were blind: nobody is judged yet
 void context_returned(struct context *context);         // one who was heard before is heard again
+// Something comes that had waited while we were blind. What is sent now comes after it: until then nobody is missed.
+void context_waited(struct context *context, int64_t received);
+int64_t context_caught_up(const struct context *context); // we see, and nothing that had waited came later
 void *device_state_of(struct device *device, const struct detector *detector);
 // The device's firmware release list: -1 the model has none, 0 not in it, 1 in it.
 int device_release(const struct context *context, const struct device *device, const uint8_t *hash);

@@ -140,7 +140,10 @@ static void on_report(struct context *context, struct device *device, struct con
   const bool own = o->publisher == device_id(device);
   const bool alive = o->boot == c->boot && c->online_at <= c->heard && c->will_at == 0 && !c->through;
   const int64_t sent = when_sent(context, c, o);
-  if (context_recovering(context) && c->heard > 0 && c->heard < since) {
+  const bool waited = sent < o->received && context_recovering(context);
+  if (waited) {
+    context_waited(context, o->received);
+  } else if (context_recovering(context) && c->heard > 0 && c->heard < since && c->online_at < since) {
     context_returned(context);
   }
   if (c->heard >= since && c->heard > 0 && sent > c->heard && !historical && c->asleep_until == 0 && !c->through &&
@@ -152,7 +155,8 @@ static void on_report(struct context *context, struct device *device, struct con
   } else if (!own) {
     c->boot = o->boot; // of whom it speaks through
   }
-  c->heard = sent > c->heard ? sent : c->heard;
+  const int64_t heard = waited && sent >= since ? since - 1 : sent; // what is behind a backlog is not yet heard again
+  c->heard = heard > c->heard ? heard : c->heard;
   c->will_at = 0;
   c->asleep_until = 0;
   c->away = 0;
@@ -313,7 +317,7 @@ static int64_t due_at(const struct context *context, const struct device *device
   if (context_seeing_since(context) > c->heard) {
     double grace = fmin(patience, after_blind * cadence_usual(&c->reports, &prior) + prior.least);
     grace = fmin(grace, BLIND_LEAST_S + blind_times * seconds(context_blind_for(context)));
-    int64_t from_sight = context_seeing_since(context) + (int64_t)(grace * 1e6);
+    int64_t from_sight = context_caught_up(context) + (int64_t)(grace * 1e6);
     due = due > from_sight ? due : from_sight;
   }
   return due;

@@ -224,6 +224,29 @@ static void who_died_while_we_were_blind_is_found_by_its_own_clock(void **state)
   assert_string_equal(is(1), "silent");
 }
 
+// What is sent now comes after all that waited: until then nobody is judged, however long that takes.
+static void a_backlog_that_comes_slowly_makes_nobody_absent(void **state) {
+  (void)state;
+  int64_t last = steady(1, start, 60, 100);
+  seeing = last + 1200 * second;
+  context_advance(&context, seeing, seeing);
+  for (int i = 1; i <= 25; i++) {
+    show((struct observation){.kind = OBSERVE_REPORT,
+                              .device = 1,
+                              .publisher = 1,
+                              .time = last + i * 60 * second,
+                              .received = seeing + i * 15 * second,
+                              .boot = 1,
+                              .sequence = 1,
+                              .size = 100});
+    assert_true(context_recovering(&context));
+  }
+  assert_int_equal(became(1, "silent"), 0);
+  report(1, seeing + 390 * second);
+  advance(seeing + 391 * second);
+  assert_false(context_recovering(&context));
+}
+
 static void a_will_counts_after_its_guard_time_unless_overruled(void **state) {
   (void)state;
   make_critical(1);
@@ -471,6 +494,7 @@ int main(void) {
       TEST(while_we_were_blind_nobody_is_judged),
       TEST(a_moment_of_blindness_is_no_reprieve),
       TEST(who_died_while_we_were_blind_is_found_by_its_own_clock),
+      TEST(a_backlog_that_comes_slowly_makes_nobody_absent),
       TEST(a_will_counts_after_its_guard_time_unless_overruled),
       TEST(a_goodbye_is_no_outage),
       TEST(a_sleeper_is_awaited_at_its_wake),
