@@ -146,7 +146,8 @@ def _blind_row(f: dict[str, float], case: str) -> Row:
 
     fine = (of("blind alerts") == 1 and of("other alerts") == 0 and of("false") == 0 and of("found") == blindness.DIE and of("cadences") <= DELAY_MOST
             and of("intervals") == 1 and of("closed") == 1 and of("named") == 1)
-    return Row(f"{case} away for {blindness.AWAY_S / 60:.0f} min, {f['blind devices']:,.0f} devices", f"{of('false'):.0f} false, {of('found'):.0f} of {blindness.DIE} found",
+    what = "ingest, a slow backlog," if case == "backlog" else case
+    return Row(f"{what} away for {blindness.AWAY_S / 60:.0f} min, {f['blind devices']:,.0f} devices", f"{of('false'):.0f} false, {of('found'):.0f} of {blindness.DIE} found",
                "as wanted" if fine else "not as wanted",
                f"{of('blind alerts'):.0f} alert of blindness, {of('other alerts'):.0f} others; {of('intervals'):.0f} interval ({of('closed'):.0f} closed, {of('named'):.0f} by its name),"
-               f" {of('blind_s'):.0f} s; the last found {of('cadences'):.2f} cadences after recovery; {of('changes'):.0f} changes of connectivity")
+               f" {of('blind_s'):.0f} s; the last found {of('cadences'):.2f} cadences after what had waited was there ({of('drain_s'):.0f} s); {of('changes'):.0f} changes of connectivity")
