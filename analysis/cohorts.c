@@ -291,7 +291,7 @@ static void raise(struct cohorts *cohorts, struct context *context, const struct
   cohort->absent_before = cohort->absent > cause->went ? cohort->absent - cause->went : 0;
   attribute_words(context, cohort->one, cohort->key.attribute, words, sizeof words);
   json_t *names = mark_explained(cohorts, cohort, since);
-  fleet_alert_raise(context, "cohort silent", cohort->alert, SEVERITY_CRITICAL, context->now,
+  fleet_alert_raise(context, ALERT_COHORT_SILENT, cohort->alert, SEVERITY_CRITICAL, context->now,
                     (struct explanation){
                         .observed = json_pack("{s:s, s:i, s:i, s:f, s:o}", "cohort", words, "silent", (int)cause->went, "of",
                                               (int)there, "explains", cause->score, "devices", names),
@@ -317,7 +317,7 @@ static void judge(struct cohorts *cohorts, struct context *context) {
 static void look_at_alerts(struct cohorts *cohorts, struct context *context) {
   for (struct cohort *cohort = cohorts->all; cohort != NULL; cohort = cohort->hh.next) {
     if (cohort->alert != NULL && cohort->absent <= cohort->absent_before + over * cohort->went) {
-      fleet_alert_clear(context, "cohort silent", cohort->alert, context->now, "nine in ten of them are heard again");
+      fleet_alert_clear(context, ALERT_COHORT_SILENT, cohort->alert, context->now, "nine in ten of them are heard again");
       free(cohort->alert);
       cohort->alert = NULL;
     }
@@ -332,7 +332,7 @@ static void take_up(struct cohorts *cohorts, const struct context *context) {
     free(cohort->alert);
     cohort->alert = NULL;
     if (cohort->one != NULL &&
-        fleet_alert_live(context, "cohort silent", attribute_key(cohort->one, cohort->key.attribute, key, sizeof key))) {
+        fleet_alert_live(context, ALERT_COHORT_SILENT, attribute_key(cohort->one, cohort->key.attribute, key, sizeof key))) {
       cohort->alert = strdup(key);
       cohort->went = cohort->members;
       cohort->absent_before = 0;

@@ -357,13 +357,13 @@ char *explanation_text(const struct explanation *explanation) {
   return text;
 }
 
-void alert_raise(struct context *context, struct device *device, const char *kind, enum severity severity, int64_t at,
+void alert_raise(struct context *context, struct device *device, enum alert_kind kind, enum severity severity, int64_t at,
                  struct explanation explanation, const char *sentence, ...) {
-  uint32_t bit = kind_bit(kind);
+  uint32_t bit = UINT32_C(1) << kind;
   char *text = NULL;
   va_list args;
   char *reasons = explanation_text(&explanation);
-  if (bit == 0 || ((device->live | device->withheld) & bit)) {
+  if ((device->live | device->withheld) & bit) {
     free(reasons);
     return;
   }
@@ -381,26 +381,27 @@ void alert_raise(struct context *context, struct device *device, const char *kin
   context_effect(context, (struct effect){.kind = EFFECT_RAISE,
                                           .device = device->id,
                                           .at = at,
-                                          .name = kind,
+                                          .name = alert_kind_name(kind),
                                           .severity = severity,
                                           .sentence = length < 0 ? NULL : text,
                                           .explanation = reasons});
 }
 
-void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why) {
-  uint32_t bit = kind_bit(kind);
+void alert_clear(struct context *context, struct device *device, enum alert_kind kind, int64_t at, const char *why) {
+  uint32_t bit = UINT32_C(1) << kind;
   device->withheld &= ~bit;
   if (!(device->live & bit)) {
     return;
   }
   device->live &= ~bit;
   device->dirty = true;
-  context_effect(context,
-                 (struct effect){.kind = EFFECT_CLEAR, .device = device->id, .at = at, .name = kind, .sentence = strdup(why)});
+  context_effect(
+      context, (struct effect){
+                   .kind = EFFECT_CLEAR, .device = device->id, .at = at, .name = alert_kind_name(kind), .sentence = strdup(why)});
 }
 
-bool alert_live(const struct device *device, const char *kind) {
-  return ((device->live | device->withheld) & kind_bit(kind)) != 0;
+bool alert_live(const struct device *device, enum alert_kind kind) {
+  return ((device->live | device->withheld) >> kind & 1) != 0;
 }
 
 static bool is_absent(const char *connectivity) {

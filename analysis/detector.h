@@ -6,6 +6,7 @@
 #ifndef VEDETTE_ANALYSIS_DETECTOR_H
 #define VEDETTE_ANALYSIS_DETECTOR_H
 
+#include "analysis/alert_kinds.h"
 #include "analysis/cadence.h"
 #include "common/config.h"
 #include "storage/marks.h"
@@ -120,10 +121,10 @@ struct completeness_counts {
 };
 
 // Raises the device's alert of this kind, at `at`. While it is live, raising does nothing.
-void alert_raise(struct context *context, struct device *device, const char *kind, enum severity severity, int64_t at,
+void alert_raise(struct context *context, struct device *device, enum alert_kind kind, enum severity severity, int64_t at,
                  struct explanation explanation, const char *sentence, ...) __attribute__((format(printf, 7, 8)));
-void alert_clear(struct context *context, struct device *device, const char *kind, int64_t at, const char *why);
-bool alert_live(const struct device *device, const char *kind);
+void alert_clear(struct context *context, struct device *device, enum alert_kind kind, int64_t at, const char *why);
+bool alert_live(const struct device *device, enum alert_kind kind);
 
 // Has `advance` called at `at`, or sooner.
 void device_wake(struct context *context, struct device *device, int64_t at);

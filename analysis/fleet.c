@@ -4,60 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Every kind of alert, once: a device holds one bit each.
-static const char *const kinds[] = {"silent",
-                                    "link lost",
-                                    "message rate",
-                                    "message volume",
-                                    "identity mismatch",
-                                    "malformed burst",
-                                    "login failures",
-                                    "firmware not released",
-                                    "records lost",
-                                    "rows missing",
-                                    "messages shed",
-                                    "flapping",
-                                    "reboot loop",
-                                    "frozen",
-                                    "partial loss",
-                                    "clock",
-                                    "battery",
-                                    "never seen",
-                                    "blind"};
-// Those of the outage family. All others are never withheld.
-static const char *const outages[] = {"silent",  "link lost",     "flapping",        "reboot loop",
-                                      "frozen",  "partial loss",  "never seen",      "clock",
-                                      "battery", "cohort silent", "reconnect storm", "did not return"};
 static const char *const states[] = {"unknown",   "never seen", "online", "late",   "silent",
                                      "link lost", "offline",    "asleep", "frozen", "flapping"};
-_Static_assert(sizeof kinds / sizeof kinds[0] <= LIVE_MOST, "a bit for every kind");
-
-// Asked some ten times an observation, nearly always with one of few constants: the address tells which it was last time, and
-// linkers keep a constant once, so that it is that of the table.
-uint32_t kind_bit(const char *kind) {
-  static uint8_t last[64];
-  uint8_t *guess = &last[((uintptr_t)kind ^ (uintptr_t)kind >> 6) % (sizeof last / sizeof last[0])];
-  if (kinds[*guess] == kind || strcmp(kinds[*guess], kind) == 0) {
-    return UINT32_C(1) << *guess;
-  }
-  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-    if (strcmp(kinds[i], kind) == 0) {
-      *guess = (uint8_t)i;
-      return UINT32_C(1) << i;
-    }
-  }
-  return 0;
-}
-
-bool kind_is_outage(const char *kind) {
-  for (size_t i = 0; i < sizeof outages / sizeof outages[0]; i++) {
-    if (strcmp(outages[i], kind) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
 const char *connectivity_name(const char *state) {
   for (size_t i = 1; i < sizeof states / sizeof states[0]; i++) {
     if (strcmp(states[i], state) == 0) {

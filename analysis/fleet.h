@@ -40,7 +40,7 @@ struct device {
   struct timer timer;
   bool active, critical;
   bool dirty;        // state changed since the last checkpoint
-  uint32_t live;     // bit per alert kind, see fleet.c
+  uint32_t live;     // a bit for each alert kind
   uint32_t withheld; // likewise: raised during maintenance, and nobody was told
   const char *connectivity;
   char *credential;
@@ -90,10 +90,6 @@ void fleet_clear(struct fleet *fleet);
 void *device_state(struct device *device, size_t detector); // of detectors[detector]
 struct device *device_of_timer(struct timer *timer);
 
-// The bit of an alert kind in device.live; 0 for a kind that fleet.c does not list.
-uint32_t kind_bit(const char *kind);
-// Whether it is of the outage family, which maintenance withholds.
-bool kind_is_outage(const char *kind);
 // Connectivity states are shared constants too. Returns the constant, or "unknown".
 const char *connectivity_name(const char *state);
 

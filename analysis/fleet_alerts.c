@@ -13,14 +13,14 @@ struct fleet_alert {
   char name[]; // kind and key, a line each
 };
 
-static struct fleet_alert *make(const char *kind, const char *key) {
-  size_t size = strlen(kind) + strlen(key) + 2;
+static struct fleet_alert *make(enum alert_kind kind, const char *key) {
+  size_t size = strlen(alert_kind_name(kind)) + strlen(key) + 2;
   struct fleet_alert *alert = calloc(1, sizeof *alert + size);
   if (alert == NULL) {
-    log_error("out of memory for the system's alerts; leaving", "kind=%s", kind);
+    log_error("out of memory for the system's alerts; leaving", "kind=%s", alert_kind_name(kind));
     abort();
   }
-  snprintf(alert->name, size, "%s\n%s", kind, key);
+  snprintf(alert->name, size, "%s\n%s", alert_kind_name(kind), key);
   return alert;
 }
 
@@ -31,7 +31,7 @@ static struct fleet_alert *find(const struct context *context, const char *name)
   return alert;
 }
 
-bool fleet_alert_live(const struct context *context, const char *kind, const char *key) {
+bool fleet_alert_live(const struct context *context, enum alert_kind kind, const char *key) {
   struct fleet_alert *wanted = make(kind, key);
   bool live = find(context, wanted->name) != NULL;
   free(wanted);
@@ -39,7 +39,7 @@ bool fleet_alert_live(const struct context *context, const char *kind, const cha
 }
 
 // False if it is live already.
-static bool add(struct context *context, const char *kind, const char *key) {
+static bool add(struct context *context, enum alert_kind kind, const char *key) {
   struct fleet_alert *alert = make(kind, key);
   if (find(context, alert->name) != NULL) {
     free(alert);
@@ -49,11 +49,11 @@ static bool add(struct context *context, const char *kind, const char *key) {
   return true;
 }
 
-void fleet_alert_load(struct context *context, const char *kind, const char *key) {
+void fleet_alert_load(struct context *context, enum alert_kind kind, const char *key) {
   (void)add(context, kind, key);
 }
 
-void fleet_alert_raise(struct context *context, const char *kind, const char *key, enum severity severity, int64_t at,
+void fleet_alert_raise(struct context *context, enum alert_kind kind, const char *key, enum severity severity, int64_t at,
                        struct explanation explanation, const char *sentence, ...) {
   char *text = NULL;
   char *reasons = explanation_text(&explanation);
@@ -67,14 +67,14 @@ void fleet_alert_raise(struct context *context, const char *kind, const char *ke
   va_end(args);
   context_effect(context, (struct effect){.kind = EFFECT_RAISE,
                                           .at = at,
-                                          .name = kind,
+                                          .name = alert_kind_name(kind),
                                           .key = strdup(key),
                                           .severity = severity,
                                           .sentence = length < 0 ? NULL : text,
                                           .explanation = reasons});
 }
 
-void fleet_alert_clear(struct context *context, const char *kind, const char *key, int64_t at, const char *why) {
+void fleet_alert_clear(struct context *context, enum alert_kind kind, const char *key, int64_t at, const char *why) {
   struct fleet_alert *wanted = make(kind, key);
   struct fleet_alert *alert = find(context, wanted->name);
   free(wanted);
@@ -84,7 +84,8 @@ void fleet_alert_clear(struct context *context, const char *kind, const char *ke
   HASH_DEL(context->fleet_alerts, alert); // NOLINT(clang-analyzer-unix.Malloc): it cannot follow uthash
   free(alert);
   context_effect(context,
-                 (struct effect){.kind = EFFECT_CLEAR, .at = at, .name = kind, .key = strdup(key), .sentence = strdup(why)});
+                 (struct effect){
+                     .kind = EFFECT_CLEAR, .at = at, .name = alert_kind_name(kind), .key = strdup(key), .sentence = strdup(why)});
 }
 
 void fleet_alerts_forget(struct context *context) {

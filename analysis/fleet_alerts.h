@@ -9,13 +9,13 @@
 
 // Raises the alert of this kind and key at `at`. While it is live, raising does nothing. `kind` is a constant, `key` is copied
 // and not empty: what it is about and which one, as in "maintenance:7".
-void fleet_alert_raise(struct context *context, const char *kind, const char *key, enum severity severity, int64_t at,
+void fleet_alert_raise(struct context *context, enum alert_kind kind, const char *key, enum severity severity, int64_t at,
                        struct explanation explanation, const char *sentence, ...) __attribute__((format(printf, 7, 8)));
-void fleet_alert_clear(struct context *context, const char *kind, const char *key, int64_t at, const char *why);
-bool fleet_alert_live(const struct context *context, const char *kind, const char *key);
+void fleet_alert_clear(struct context *context, enum alert_kind kind, const char *key, int64_t at, const char *why);
+bool fleet_alert_live(const struct context *context, enum alert_kind kind, const char *key);
 
 // What the store says is live, after a start.
-void fleet_alert_load(struct context *context, const char *kind, const char *key);
+void fleet_alert_load(struct context *context, enum alert_kind kind, const char *key);
 // Forgets which are live.
 void fleet_alerts_forget(struct context *context);
 

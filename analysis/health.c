@@ -30,10 +30,10 @@ static int64_t limit_us(const struct context *context) {
 static void say(struct health *health, struct context *context, int64_t until) {
   struct device *self = fleet_find(context->fleet, 0);
   const double blind = seconds(until - health->began);
-  if (self == NULL || until - health->began < limit_us(context) || alert_live(self, "blind")) {
+  if (self == NULL || until - health->began < limit_us(context) || alert_live(self, ALERT_BLIND)) {
     return;
   }
-  alert_raise(context, self, "blind", SEVERITY_CRITICAL, until,
+  alert_raise(context, self, ALERT_BLIND, SEVERITY_CRITICAL, until,
               (struct explanation){.observed = json_pack("{s:s, s:f}", "away", health->away, "blind_for_s", blind),
                                    .expected = json_pack("{s:f}", "blind_for_s_below", seconds(limit_us(context))),
                                    .baseline = json_pack("{s:s}", "of", "fixed rule: what devices send is analysed at once"),
@@ -67,7 +67,7 @@ static void settle(struct health *health, struct context *context) {
     return;
   }
   if (self != NULL) {
-    alert_clear(context, self, "blind", context->now, "what waited is analysed, and those who are there are heard again");
+    alert_clear(context, self, ALERT_BLIND, context->now, "what waited is analysed, and those who are there are heard again");
   }
   health->began = health->ended = 0;
 }

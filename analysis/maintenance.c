@@ -157,9 +157,9 @@ void maintenance_resume(struct context *context) {
   }
 }
 
-void maintenance_expect(struct context *context, const char *kind, const char *key) {
+void maintenance_expect(struct context *context, enum alert_kind kind, const char *key) {
   unsigned id = 0;
-  if (strcmp(kind, detector_maintenance.name) == 0 &&
+  if (kind == ALERT_DID_NOT_RETURN &&
       sscanf(key, "maintenance:%u", &id) == 1) { // NOLINT(cert-err34-c): written by us, and 0 is none
     (void)find_judged(context, id);
   }
@@ -176,8 +176,8 @@ void maintenance_forget(struct context *context) {
 
 // --- what is withheld
 
-static bool is_absence(const char *kind) {
-  return strcmp(kind, "silent") == 0 || strcmp(kind, "link lost") == 0;
+static bool is_absence(enum alert_kind kind) {
+  return kind == ALERT_SILENT || kind == ALERT_LINK_LOST;
 }
 
 bool context_in_maintenance(const struct context *context, const struct device *device) {
@@ -201,11 +201,11 @@ static void count(struct window *window, struct device *device, struct upkeep *u
   }
 }
 
-bool maintenance_withholds(struct context *context, struct device *device, const char *kind) {
+bool maintenance_withholds(struct context *context, struct device *device, enum alert_kind kind) {
   struct upkeep *upkeep = device_state_of(device, &detector_maintenance);
   struct window *on = NULL;
   bool awaited = is_absence(kind) && upkeep->listed != 0; // it is in an alert already
-  if (context->maintenance.windows == NULL || !kind_is_outage(kind)) {
+  if (context->maintenance.windows == NULL || !alert_kind_is_outage(kind)) {
     return false;
   }
   for (struct window *window = context->maintenance.standing; window != NULL; window = window->after) {
@@ -219,7 +219,7 @@ bool maintenance_withholds(struct context *context, struct device *device, const
     }
   }
   if (on != NULL) {
-    count(on, device, upkeep, kind_bit(kind));
+    count(on, device, upkeep, UINT32_C(1) << kind);
   }
   return on != NULL || awaited;
 }

@@ -53,7 +53,7 @@ void maintenance_put(struct context *context, const struct feed_window *facts);
 // After the replay: counts who is still listed, by their states.
 void maintenance_resume(struct context *context);
 // An alert of the system is live in the store, after a start: if it is one of ours, it is cleared when nobody is listed.
-void maintenance_expect(struct context *context, const char *kind, const char *key);
+void maintenance_expect(struct context *context, enum alert_kind kind, const char *key);
 void maintenance_forget(struct context *context);
 
 // Event time has advanced: windows end, and are judged.
@@ -61,7 +61,7 @@ void maintenance_advance(struct context *context);
 // Whether the device meets all that is given.
 bool window_is_of(const struct window *window, const struct device *device);
 // True, and counted, if the device's alert of this kind is not to be raised now.
-bool maintenance_withholds(struct context *context, struct device *device, const char *kind);
+bool maintenance_withholds(struct context *context, struct device *device, enum alert_kind kind);
 // The device is back, or is no longer one of the fleet.
 void maintenance_returned(struct context *context, struct device *device);
 

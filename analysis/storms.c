@@ -271,7 +271,7 @@ static void say(struct storms *storms, struct context *context, const struct sig
   bool expected = cause == RESTART || cause == RETURN;
   bool jitter = json_array_size(names) == 0;
   fleet_alert_raise(
-      context, "reconnect storm", storms->key,
+      context, ALERT_RECONNECT_STORM, storms->key,
       expected && jitter ? SEVERITY_INFO
       : expected         ? SEVERITY_WARNING
                          : SEVERITY_MAJOR,
@@ -305,7 +305,7 @@ void storms_advance(struct storms *storms, struct context *context) {
   } else if (storms->began != 0 && storms->key == NULL && now - storms->began >= GATHER_S * second) {
     explain(storms, context);
   } else if (storms->began != 0 && storms->key != NULL && now - storms->last_high >= CALM_S * second) {
-    fleet_alert_clear(context, "reconnect storm", storms->key, now, "devices connect at their usual rate");
+    fleet_alert_clear(context, ALERT_RECONNECT_STORM, storms->key, now, "devices connect at their usual rate");
     storms->began = 0;
     storms->key = NULL;
   }

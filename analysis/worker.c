@@ -148,14 +148,17 @@ static void take_connectivity(int32_t id, const char *state, void *arg) {
   }
 }
 
-static void take_alert(int32_t id, const char *kind, const char *key, void *arg) {
+static void take_alert(int32_t id, const char *name, const char *key, void *arg) {
   struct worker *worker = arg;
+  const enum alert_kind kind = alert_kind_find(name);
   struct device *device = fleet_find(&worker->fleet, id);
-  if (key[0] != '\0') {
+  if (kind == ALERT_KINDS) {
+    log_warn("the store has an alert of a kind that is not known; it stays as it is", "device=%" PRId32, id);
+  } else if (key[0] != '\0') {
     fleet_alert_load(&worker->context, kind, key);
     maintenance_expect(&worker->context, kind, key);
   } else if (device != NULL) {
-    device->live |= kind_bit(kind);
+    device->live |= UINT32_C(1) << kind;
   }
 }
 
@@ -208,7 +211,7 @@ static void tell_loss(struct worker *worker, const struct feed_batch *batch) {
   if (self == NULL || batch->kind != 'l') {
     return;
   }
-  alert_raise(&worker->context, self, "records lost", SEVERITY_CRITICAL, batch->received_to,
+  alert_raise(&worker->context, self, ALERT_RECORDS_LOST, SEVERITY_CRITICAL, batch->received_to,
               (struct explanation){.observed = json_pack("{s:I, s:i, s:I}", "records", (json_int_t)records, "feed",
                                                          (int)batch->feed, "first_record", (json_int_t)batch->first_record),
                                    .expected = json_pack("{s:i}", "records", 0),
@@ -227,7 +230,7 @@ static void check_rows(struct worker *worker, const struct feed_batch *batch, in
   log_error("a batch's rows do not add up", "feed=%" PRId32 " batch=%" PRId64 " rows=%" PRId32 " seen=%" PRId32, batch->feed,
             batch->number, batch->rows, seen);
   alert_raise(
-      &worker->context, self, "rows missing", SEVERITY_CRITICAL, batch->received_to,
+      &worker->context, self, ALERT_ROWS_MISSING, SEVERITY_CRITICAL, batch->received_to,
       (struct explanation){.observed = json_pack("{s:i}", "rows", (int)seen),
                            .expected = json_pack("{s:i}", "rows", (int)batch->rows),
                            .baseline = json_pack("{s:s}", "of", "fixed rule: a batch has the rows that its worker counted"),

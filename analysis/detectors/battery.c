@@ -119,23 +119,23 @@ static struct explanation explain(const struct battery *b, const struct observat
 
 static void tell_low(struct context *context, struct device *device, struct battery *b, const struct observation *o,
                      double visit) {
-  if (alert_live(device, "battery") && (b->flags & MAJOR)) {
+  if (alert_live(device, ALERT_BATTERY) && (b->flags & MAJOR)) {
     return;
   }
-  alert_clear(context, device, "battery", o->received, "it is below 10 % now, which is worse");
+  alert_clear(context, device, ALERT_BATTERY, o->received, "it is below 10 % now, which is worse");
   b->flags |= MAJOR;
-  alert_raise(context, device, "battery", SEVERITY_MAJOR, o->received, explain(b, o, visit),
+  alert_raise(context, device, ALERT_BATTERY, SEVERITY_MAJOR, o->received, explain(b, o, visit),
               "%s has %.0f %% of its battery left.", device_credential(device), o->level);
 }
 
 static void tell_forecast(struct context *context, struct device *device, struct battery *b, const struct observation *o,
                           double visit) {
-  if (alert_live(device, "battery") || at_days(b, visit) + 2 * error_at(b, visit) >= 0) {
+  if (alert_live(device, ALERT_BATTERY) || at_days(b, visit) + 2 * error_at(b, visit) >= 0) {
     return;
   }
   b->flags &= (uint8_t)~MAJOR;
   alert_raise(
-      context, device, "battery", SEVERITY_WARNING, o->received, explain(b, o, visit),
+      context, device, ALERT_BATTERY, SEVERITY_WARNING, o->received, explain(b, o, visit),
       "%s has %.0f %% of its battery left and loses %.1f points a day: it is empty in %.0f days, and has to last for %.0f.",
       device_credential(device), o->level, -slope(b), -at_days(b, 0) / slope(b), visit);
 }
@@ -150,7 +150,7 @@ static void judge(struct context *context, struct device *device, struct battery
   }
   bool lasts = !judged || at_days(b, visit) >= above;
   if (o->level >= low_most + above && lasts) {
-    alert_clear(context, device, "battery", o->received, "there is enough left until the next visit");
+    alert_clear(context, device, ALERT_BATTERY, o->received, "there is enough left until the next visit");
   }
 }
 

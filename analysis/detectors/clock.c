@@ -86,26 +86,26 @@ static void raise_bad(struct context *context, struct device *device, struct own
   const char *name = device_credential(device);
   c->reason = BAD;
   if (o->marks & MARK_NO_CLOCK) {
-    alert_raise(context, device, "clock", SEVERITY_WARNING, o->received, explain(c, o, "none"),
+    alert_raise(context, device, ALERT_CLOCK, SEVERITY_WARNING, o->received, explain(c, o, "none"),
                 "%s reports without a valid time, and had one before.", name);
     return;
   }
   bool ahead = (o->marks & MARK_AHEAD) != 0;
-  alert_raise(context, device, "clock", SEVERITY_WARNING, o->received, explain(c, o, ahead ? "ahead" : "behind"),
+  alert_raise(context, device, ALERT_CLOCK, SEVERITY_WARNING, o->received, explain(c, o, ahead ? "ahead" : "behind"),
               "The clock of %s is bad: it is %.0f s %s.", name, fabs(offset_of(o)), ahead ? "ahead" : "behind");
 }
 
 static void raise_jump(struct context *context, struct device *device, struct own_clock *c, const struct observation *o) {
   double by = (double)c->base - (double)c->before;
   c->reason = JUMPED;
-  alert_raise(context, device, "clock", SEVERITY_WARNING, o->received, explain(c, o, "jumped"),
+  alert_raise(context, device, ALERT_CLOCK, SEVERITY_WARNING, o->received, explain(c, o, "jumped"),
               "The clock of %s jumped %s by %.0f s: it is %.0f s %s ours now.", device_credential(device),
               by > 0 ? "forward" : "backward", fabs(by), fabs((double)c->base), c->base > 0 ? "ahead of" : "behind");
 }
 
 static void raise_drift(struct context *context, struct device *device, struct own_clock *c, const struct observation *o) {
   c->reason = DRIFTING;
-  alert_raise(context, device, "clock", SEVERITY_WARNING, o->received, explain(c, o, "drifting"),
+  alert_raise(context, device, ALERT_CLOCK, SEVERITY_WARNING, o->received, explain(c, o, "drifting"),
               "The clock of %s drifts by %.0f microseconds a second, %.1f s a day: it is %.0f s %s ours now.",
               device_credential(device), (double)c->drift, (double)c->drift * DAY_S / 1e6, fabs((double)c->base),
               c->base > 0 ? "ahead of" : "behind");
@@ -121,10 +121,10 @@ static bool is_over(const struct own_clock *c, uint32_t at) {
 
 static void consider_clear(struct context *context, struct device *device, struct own_clock *c, int64_t received) {
   uint32_t at = whole_seconds(received);
-  if (alert_live(device, "clock") && !c->bad && c->row >= IN_A_ROW && passed(c->since, at) >= GOOD_S && is_over(c, at)) {
+  if (alert_live(device, ALERT_CLOCK) && !c->bad && c->row >= IN_A_ROW && passed(c->since, at) >= GOOD_S && is_over(c, at)) {
     static const char *const why[] = {"its clock is good again", "its clock is good again",
                                       "its clock is back, or has kept its new time", "its clock drifts no more"};
-    alert_clear(context, device, "clock", received, why[c->reason]);
+    alert_clear(context, device, ALERT_CLOCK, received, why[c->reason]);
     c->reason = NONE;
   }
 }
@@ -154,7 +154,7 @@ static void count_row(struct context *context, struct device *device, struct own
   }
   bool enough = c->row >= IN_A_ROW || (c->row > 1 && passed(c->since, whole_seconds(o->received)) >= BAD_S);
   bool late = (o->marks & MARK_BEHIND) && is_backlog(context, c, o);
-  if (bad && enough && !late && !alert_live(device, "clock")) {
+  if (bad && enough && !late && !alert_live(device, ALERT_CLOCK)) {
     raise_bad(context, device, c, o);
   }
 }
@@ -172,7 +172,7 @@ static void set_base(struct own_clock *c, double base, uint32_t at) {
 static void take_jump(struct context *context, struct device *device, struct own_clock *c, const struct observation *o,
                       double to) {
   uint32_t at = whole_seconds(o->received);
-  bool live = alert_live(device, "clock");
+  bool live = alert_live(device, ALERT_CLOCK);
   bool right = fabs(to) <= jump && fabs((double)c->base) > jump;
   c->before = right ? (float)to : live && c->reason == JUMPED ? c->before : c->base;
   c->jumped_at = at;
@@ -202,7 +202,7 @@ static void close_window(struct context *context, struct device *device, struct 
     c->drift = (float)((most - (double)c->anchor) / (at - c->anchor_at) * 1e6);
     c->anchor = c->most;
     c->anchor_at = at;
-    if (is_drifting(c) && !alert_live(device, "clock")) {
+    if (is_drifting(c) && !alert_live(device, ALERT_CLOCK)) {
       raise_drift(context, device, c, o);
     }
   }

@@ -30,11 +30,11 @@ bool connectivity_absent(const struct connectivity *c) {
 
 static const char *state_name(const struct device *device, const struct connectivity *c) {
   static const char *const names[] = {"never seen", "online", "late", "silent", "link lost", "offline", "asleep"};
-  if (alert_live(device, "flapping") || alert_live(device, "reboot loop")) {
+  if (alert_live(device, ALERT_FLAPPING) || alert_live(device, ALERT_REBOOT_LOOP)) {
     return "flapping";
   }
   bool there = c->base == ONLINE || c->base == LATE;
-  return there && alert_live(device, "frozen") ? "frozen" : names[c->base];
+  return there && alert_live(device, ALERT_FROZEN) ? "frozen" : names[c->base];
 }
 
 void connectivity_show(struct context *context, struct device *device, const struct connectivity *c, int64_t at,
@@ -80,9 +80,9 @@ void connectivity_become(struct context *context, struct device *device, struct 
 static void return_online(struct context *context, struct device *device, struct connectivity *c, int64_t at, const char *how) {
   if (c->base != ONLINE) {
     connectivity_become(context, device, c, ONLINE, at, how);
-    alert_clear(context, device, "silent", at, how);
-    alert_clear(context, device, "link lost", at, how);
-    alert_clear(context, device, "never seen", at, how);
+    alert_clear(context, device, ALERT_SILENT, at, how);
+    alert_clear(context, device, ALERT_LINK_LOST, at, how);
+    alert_clear(context, device, ALERT_NEVER_SEEN, at, how);
     device_wake(context, device, at); // from here on it is always awaited
   }
 }
@@ -256,7 +256,7 @@ static double usual_gap(const void *state) {
   return (double)((const struct connectivity *)state)->reports.usual;
 }
 
-static void raise(struct context *context, struct device *device, const struct connectivity *c, const char *kind, int64_t at,
+static void raise(struct context *context, struct device *device, const struct connectivity *c, enum alert_kind kind, int64_t at,
                   double away, double patience) {
   struct observation last = {
       .publisher = c->publisher, .boot = c->boot, .sequence = c->sequence, .time = c->heard, .received = c->heard};
@@ -271,7 +271,7 @@ static void raise(struct context *context, struct device *device, const struct c
       .report = c->heard ? &last : NULL,
       .clears_when = "a report or a new connection arrives",
   };
-  if (strcmp(kind, "silent") == 0) {
+  if (kind == ALERT_SILENT) {
     alert_raise(context, device, kind, SEVERITY_CRITICAL, at, explanation,
                 "%s has been silent for %.0f s; it usually reports every %.1f s, with gaps of at most %.1f s.",
                 device_credential(device), away, cadence_usual(&c->reports, &prior), cadence_longest(&c->reports));
@@ -285,10 +285,10 @@ static void raise(struct context *context, struct device *device, const struct c
 // One alert, of a critical device; not while it flaps, which is one already, and not where its gateway's absence is shared.
 static void tell(struct context *context, struct device *device, const struct connectivity *c, int64_t at, double away,
                  double patience) {
-  bool told = alert_live(device, "silent") || alert_live(device, "link lost");
+  bool told = alert_live(device, ALERT_SILENT) || alert_live(device, ALERT_LINK_LOST);
   bool flapping = strcmp(device_connectivity(device), "flapping") == 0;
   if (device_critical(device) && !told && !flapping && !c->through) {
-    raise(context, device, c, c->base == SILENT ? "silent" : "link lost", at, away, patience);
+    raise(context, device, c, c->base == SILENT ? ALERT_SILENT : ALERT_LINK_LOST, at, away, patience);
   }
 }
 

@@ -34,9 +34,9 @@ static double calm_after(double count) {
   return fmax(CALM_S, 3 * HOUR_S / fmax(count, 1));
 }
 
-static void raise(struct context *context, struct device *device, const struct connectivity *c, const char *kind, double count,
-                  double usual, int64_t at) {
-  bool boots = kind[0] == 'r';
+static void raise(struct context *context, struct device *device, const struct connectivity *c, enum alert_kind kind,
+                  double count, double usual, int64_t at) {
+  bool boots = kind == ALERT_REBOOT_LOOP;
   struct explanation explanation = {
       .observed = json_pack("{s:f}", boots ? "boots_an_hour" : "lost_connections_an_hour", count),
       .expected = json_pack("{s:f}", "a_usual_hour", usual),
@@ -59,8 +59,8 @@ void flapping_drop(struct context *context, struct device *device, struct connec
   c->dropped_at = (uint32_t)(at / second);
   double drops = sliding(c, at, c->drops_before, c->drops) - sliding(c, at, c->boots_before, c->boots);
   bool many = drops >= DROPS_LEAST && drops >= above_usual * (double)c->usual_drops + DROPS_LEAST - 1;
-  if (many && !alert_live(device, "flapping") && !alert_live(device, "reboot loop")) {
-    raise(context, device, c, "flapping", drops, (double)c->usual_drops, at);
+  if (many && !alert_live(device, ALERT_FLAPPING) && !alert_live(device, ALERT_REBOOT_LOOP)) {
+    raise(context, device, c, ALERT_FLAPPING, drops, (double)c->usual_drops, at);
   }
 }
 
@@ -70,14 +70,14 @@ void flapping_boot(struct context *context, struct device *device, struct connec
   c->booted_at = (uint32_t)(at / second);
   double boots = sliding(c, at, c->boots_before, c->boots);
   if (boots >= BOOTS_LEAST && boots >= above_usual * (double)c->usual_boots + BOOTS_LEAST - 1 &&
-      !alert_live(device, "reboot loop")) {
-    alert_clear(context, device, "flapping", at, "it boots again and again, which is an alert of its own");
-    raise(context, device, c, "reboot loop", boots, (double)c->usual_boots, at);
+      !alert_live(device, ALERT_REBOOT_LOOP)) {
+    alert_clear(context, device, ALERT_FLAPPING, at, "it boots again and again, which is an alert of its own");
+    raise(context, device, c, ALERT_REBOOT_LOOP, boots, (double)c->usual_boots, at);
   }
 }
 
-static void settle(struct context *context, struct device *device, const struct connectivity *c, const char *kind, uint32_t last,
-                   double count) {
+static void settle(struct context *context, struct device *device, const struct connectivity *c, enum alert_kind kind,
+                   uint32_t last, double count) {
   int64_t calm = (int64_t)last * second + (int64_t)(calm_after(count) * 1e6);
   if (!alert_live(device, kind)) {
     return;
@@ -86,12 +86,12 @@ static void settle(struct context *context, struct device *device, const struct 
     device_wake(context, device, calm);
     return;
   }
-  const char *why = kind[0] == 'r' ? "no boot for a while" : "its connection has held for a while";
+  const char *why = kind == ALERT_REBOOT_LOOP ? "no boot for a while" : "its connection has held for a while";
   alert_clear(context, device, kind, context_now(context), why);
   connectivity_show(context, device, c, context_now(context), why);
 }
 
 void flapping_advance(struct context *context, struct device *device, struct connectivity *c) {
-  settle(context, device, c, "flapping", c->dropped_at, c->drops + c->drops_before);
-  settle(context, device, c, "reboot loop", c->booted_at, c->boots + c->boots_before);
+  settle(context, device, c, ALERT_FLAPPING, c->dropped_at, c->drops + c->drops_before);
+  settle(context, device, c, ALERT_REBOOT_LOOP, c->booted_at, c->boots + c->boots_before);
 }

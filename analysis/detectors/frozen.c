@@ -27,10 +27,11 @@ static double patience(const struct context *context, const struct connectivity 
 static void judge(struct context *context, struct device *device, struct connectivity *c, const struct observation *o) {
   uint32_t now = (uint32_t)(o->received / second);
   double unchanged = now - c->changed_at;
-  if (c->same < SAME_LEAST || alert_live(device, "frozen") || !is_judged(context, c, now) || unchanged < patience(context, c)) {
+  if (c->same < SAME_LEAST || alert_live(device, ALERT_FROZEN) || !is_judged(context, c, now) ||
+      unchanged < patience(context, c)) {
     return;
   }
-  alert_raise(context, device, "frozen", SEVERITY_WARNING, o->received,
+  alert_raise(context, device, ALERT_FROZEN, SEVERITY_WARNING, o->received,
               (struct explanation){
                   .observed = json_pack("{s:f, s:i}", "unchanged_for_s", unchanged, "reports_alike", (int)c->same),
                   .expected = json_pack("{s:f, s:f, s:f}", "change_every_s", (double)c->news.usual, "longest_usual_s",
@@ -55,7 +56,7 @@ void frozen_report(struct context *context, struct device *device, struct connec
     judge(context, device, c, o);
     return;
   }
-  bool frozen = alert_live(device, "frozen");
+  bool frozen = alert_live(device, ALERT_FROZEN);
   bool seen_through =
       c->hash != 0 && (int64_t)c->changed_at * second >= context_seeing_since(context) && (c->base == ONLINE || c->base == LATE);
   if (seen_through && now >= c->changed_at) {
@@ -66,7 +67,7 @@ void frozen_report(struct context *context, struct device *device, struct connec
   c->changed_at = now;
   c->same = 0;
   if (frozen) {
-    alert_clear(context, device, "frozen", o->received, "a value changed");
+    alert_clear(context, device, ALERT_FROZEN, o->received, "a value changed");
     connectivity_show(context, device, c, o->received, "a value changed");
   }
 }

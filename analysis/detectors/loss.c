@@ -56,7 +56,7 @@ static void raise(struct context *context, struct device *device, const struct l
       .baseline = json_pack("{s:s, s:i, s:i}", "of", "this device's own hours", "windows", (int)l->windows, "window_s", WINDOW_S),
       .clears_when = "two windows in a row have no more than usual lost",
   };
-  alert_raise(context, device, "partial loss", SEVERITY_WARNING, at, explanation,
+  alert_raise(context, device, ALERT_PARTIAL_LOSS, SEVERITY_WARNING, at, explanation,
               "%s sent %u reports within %.0f s by its own count, and %d of them never came; its usual share is %.1f %%.",
               device_credential(device), l->sent, took, (int)l->lost, 100 * (double)l->usual);
 }
@@ -76,7 +76,7 @@ static void close_window(struct context *context, struct device *device, struct 
   if (bad) {
     raise(context, device, l, at);
   } else if (l->row <= -2) {
-    alert_clear(context, device, "partial loss", at, "no more than usual was lost in two windows");
+    alert_clear(context, device, ALERT_PARTIAL_LOSS, at, "no more than usual was lost in two windows");
   }
   learn(l, bad);
   // What was shed just now makes its hole in the next window. It may have had no number, so this is soon forgotten.
@@ -99,7 +99,7 @@ static void count(struct context *context, struct device *device, struct loss *l
   if (step.holes > 0 || l->lost > 0) { // one that is late may be missing in a window that is over
     l->lost += step.holes;
   }
-  if (l->gross_s == 0 && step.holes > 0 && is_gross(context, l) && !alert_live(device, "partial loss")) {
+  if (l->gross_s == 0 && step.holes > 0 && is_gross(context, l) && !alert_live(device, ALERT_PARTIAL_LOSS)) {
     int64_t into = at / second - l->began;
     l->gross_s = (uint16_t)(into < 1 ? 1 : into < WINDOW_S ? into : WINDOW_S);
     device_wake(context, device, ((int64_t)l->began + l->gross_s + OVERTAKEN_S) * second);

@@ -14,7 +14,7 @@ static void advance(struct context *context, struct device *device, void *state)
   const int64_t created = device_created(device);
   const int64_t now = context_now(context);
   (void)state;
-  if (created == 0 || c->base != NEVER_SEEN || !device_critical(device) || alert_live(device, "never seen")) {
+  if (created == 0 || c->base != NEVER_SEEN || !device_critical(device) || alert_live(device, ALERT_NEVER_SEEN)) {
     return;
   }
   if (now < created + limit || context_recovering(context)) { // what waited for us while we were blind comes first
@@ -22,7 +22,7 @@ static void advance(struct context *context, struct device *device, void *state)
     return;
   }
   double hours = seconds(now - created) / HOUR_S;
-  alert_raise(context, device, "never seen", SEVERITY_WARNING, now,
+  alert_raise(context, device, ALERT_NEVER_SEEN, SEVERITY_WARNING, now,
               (struct explanation){
                   .observed = json_pack("{s:f}", "registered_for_h", hours),
                   .expected = json_pack("{s:i}", "heard_within_h", (int)context_config(context)->connectivity.never_seen_h),

@@ -64,7 +64,7 @@ static double message_mean(const void *state) {
 
 static void raise(struct context *context, struct device *device, const struct rate *r, const struct observation *o, bool bytes,
                   double value, double limit, int64_t at) {
-  const char *kind = bytes ? "message volume" : "message rate";
+  const enum alert_kind kind = bytes ? ALERT_MESSAGE_VOLUME : ALERT_MESSAGE_RATE;
   const struct series *s = bytes ? &r->byte : &r->message;
   if (alert_live(device, kind)) {
     return;
@@ -87,10 +87,10 @@ static void raise(struct context *context, struct device *device, const struct r
 
 static void clear(struct context *context, struct device *device, struct rate *r, int64_t at) {
   if (r->message.calm >= CALM) {
-    alert_clear(context, device, "message rate", at, "the rate is back to its usual");
+    alert_clear(context, device, ALERT_MESSAGE_RATE, at, "the rate is back to its usual");
   }
   if (r->byte.calm >= CALM) {
-    alert_clear(context, device, "message volume", at, "the volume is back to its usual");
+    alert_clear(context, device, ALERT_MESSAGE_VOLUME, at, "the volume is back to its usual");
   }
 }
 
@@ -105,7 +105,7 @@ static void consider(struct context *context, struct device *device, const struc
   bool much = at_end ? r->byte.over >= RAISE : known && (double)r->bytes > 2 * bytes;
   if (many) {
     raise(context, device, r, o, false, r->messages, messages, at);
-  } else if (much && !alert_live(device, "message rate")) {
+  } else if (much && !alert_live(device, ALERT_MESSAGE_RATE)) {
     raise(context, device, r, o, true, (double)r->bytes, bytes, at);
   }
 }
@@ -157,7 +157,7 @@ static void observe(struct context *context, struct device *device, void *state,
 
 static void advance(struct context *context, struct device *device, void *state) {
   struct rate *r = state;
-  if (alert_live(device, "message rate") || alert_live(device, "message volume")) {
+  if (alert_live(device, ALERT_MESSAGE_RATE) || alert_live(device, ALERT_MESSAGE_VOLUME)) {
     roll(context, device, r, context_now(context), NULL);
     device_wake(context, device, r->start + (int64_t)context_config(context)->rate.window_s * 1000000);
   }

@@ -10,11 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAMED = 10, NAME = 130, EXPLAINED = 100 };         // credentials have 128 bytes at most
-static const int64_t before = INT64_C(86400) * 1000000;   // who was heard so long before it began is expected back
-static const int64_t longest = INT64_C(3600) * 1000000;   // nobody is waited for longer
-static const int64_t unknown = INT64_C(300) * 1000000;    // patience with who is away and has shown no rhythm
-static const char *const kind_missing = "did not return"; // key: "maintenance:ID"
+enum { NAMED = 10, NAME = 130, EXPLAINED = 100 };       // credentials have 128 bytes at most
+static const int64_t before = INT64_C(86400) * 1000000; // who was heard so long before it began is expected back
+static const int64_t longest = INT64_C(3600) * 1000000; // nobody is waited for longer
+static const int64_t unknown = INT64_C(300) * 1000000;  // patience with who is away and has shown no rhythm
 
 // When anything came of it last.
 static int64_t last_heard(const struct connectivity *c) {
@@ -85,7 +84,7 @@ static void raise(struct context *context, const struct window *window, const st
     (void)snprintf(others, sizeof others, " and %" PRId32 " others", missing->count - NAMED);
   }
   fleet_alert_raise(
-      context, kind_missing, key, SEVERITY_MAJOR, context->now,
+      context, ALERT_DID_NOT_RETURN, key, SEVERITY_MAJOR, context->now,
       (struct explanation){
           .observed = json_pack("{s:i, s:O}", "missing", (int)missing->count, "devices", missing->credentials),
           .expected = json_pack("{s:i, s:f}", "devices_back", (int)missing->expected, "within_s", seconds(window->patience)),
@@ -111,7 +110,7 @@ void returns_judge(struct context *context, struct window *window) {
 void returns_over(struct context *context, const struct window *window) {
   char key[32];
   (void)snprintf(key, sizeof key, "maintenance:%" PRIu32, window->id);
-  fleet_alert_clear(context, kind_missing, key, context->now, "all who were missing are back, or retired");
+  fleet_alert_clear(context, ALERT_DID_NOT_RETURN, key, context->now, "all who were missing are back, or retired");
 }
 
 // --- the detector

@@ -40,7 +40,8 @@ static int64_t window_us(const struct context *context) {
 }
 
 // Clears an alert when its burst is over, and looks again when it may be.
-static void clear_when_over(struct context *context, struct device *device, struct burst *b, const char *kind, const char *why) {
+static void clear_when_over(struct context *context, struct device *device, struct burst *b, enum alert_kind kind,
+                            const char *why) {
   const int64_t width = window_us(context);
   if (!alert_live(device, kind)) {
     return;
@@ -68,10 +69,10 @@ static void identity_observe(struct context *context, struct device *device, voi
     return;
   }
   double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
-  if (alert_live(device, "identity mismatch")) {
+  if (alert_live(device, ALERT_IDENTITY_MISMATCH)) {
     return;
   }
-  alert_raise(context, device, "identity mismatch", SEVERITY_MAJOR, o->received,
+  alert_raise(context, device, ALERT_IDENTITY_MISMATCH, SEVERITY_MAJOR, o->received,
               (struct explanation){
                   .observed = json_pack("{s:f, s:s}", "messages", count, "claim", o->text),
                   .expected = json_pack("{s:i}", "messages", 0),
@@ -83,7 +84,7 @@ static void identity_observe(struct context *context, struct device *device, voi
 
 static void identity_advance(struct context *context, struct device *device, void *state) {
   struct identity *s = state;
-  clear_when_over(context, device, &s->burst, "identity mismatch", "no such message for the length of the window");
+  clear_when_over(context, device, &s->burst, ALERT_IDENTITY_MISMATCH, "no such message for the length of the window");
 }
 
 const struct detector detector_identity = {.name = "identity mismatch",
@@ -118,10 +119,10 @@ static void malformed_observe(struct context *context, struct device *device, vo
   }
   double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
   uint32_t limit = context_config(context)->security.malformed;
-  if (count < limit || alert_live(device, "malformed burst")) {
+  if (count < limit || alert_live(device, ALERT_MALFORMED_BURST)) {
     return;
   }
-  alert_raise(context, device, "malformed burst", SEVERITY_MAJOR, o->received,
+  alert_raise(context, device, ALERT_MALFORMED_BURST, SEVERITY_MAJOR, o->received,
               (struct explanation){.observed = json_pack("{s:f, s:s}", "rejected", count, "last_reason", o->text),
                                    .expected = json_pack("{s:i}", "rejected_below", (int)limit),
                                    .baseline = json_pack("{s:s, s:i}", "of", "fixed limit", "window_s",
@@ -134,7 +135,7 @@ static void malformed_observe(struct context *context, struct device *device, vo
 
 static void malformed_advance(struct context *context, struct device *device, void *state) {
   struct malformed *s = state;
-  clear_when_over(context, device, &s->burst, "malformed burst", "no malformed message for the length of the window");
+  clear_when_over(context, device, &s->burst, ALERT_MALFORMED_BURST, "no malformed message for the length of the window");
 }
 
 const struct detector detector_malformed = {.name = "malformed burst",
@@ -155,10 +156,10 @@ static void shed_observe(struct context *context, struct device *device, void *s
     return;
   }
   double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
-  if (alert_live(device, "messages shed")) {
+  if (alert_live(device, ALERT_MESSAGES_SHED)) {
     return;
   }
-  alert_raise(context, device, "messages shed", SEVERITY_MAJOR, o->received,
+  alert_raise(context, device, ALERT_MESSAGES_SHED, SEVERITY_MAJOR, o->received,
               (struct explanation){.observed = json_pack("{s:f}", "shed", count),
                                    .expected = json_pack("{s:i}", "shed", 0),
                                    .baseline = json_pack("{s:s}", "of", "the rates of ingest.admission"),
@@ -168,7 +169,7 @@ static void shed_observe(struct context *context, struct device *device, void *s
 
 static void shed_advance(struct context *context, struct device *device, void *state) {
   struct shed *s = state;
-  clear_when_over(context, device, &s->burst, "messages shed", "nothing was shed for the length of the window");
+  clear_when_over(context, device, &s->burst, ALERT_MESSAGES_SHED, "nothing was shed for the length of the window");
 }
 
 const struct detector detector_shed = {
@@ -188,10 +189,10 @@ static void logins_observe(struct context *context, struct device *device, void 
   }
   double count = burst_add(&s->burst, o->received, window_us(context), (uint32_t)o->count);
   uint32_t limit = context_config(context)->security.login_failures;
-  if (count < limit || alert_live(device, "login failures")) {
+  if (count < limit || alert_live(device, ALERT_LOGIN_FAILURES)) {
     return;
   }
-  alert_raise(context, device, "login failures", SEVERITY_MAJOR, o->received,
+  alert_raise(context, device, ALERT_LOGIN_FAILURES, SEVERITY_MAJOR, o->received,
               (struct explanation){.observed = json_pack("{s:f, s:s}", "failures", count, "last_user", o->text),
                                    .expected = json_pack("{s:i}", "failures_below", (int)limit),
                                    .baseline = json_pack("{s:s, s:i}", "of", "fixed limit", "window_s",
@@ -204,7 +205,7 @@ static void logins_observe(struct context *context, struct device *device, void 
 
 static void logins_advance(struct context *context, struct device *device, void *state) {
   struct logins *s = state;
-  clear_when_over(context, device, &s->burst, "login failures", "no login failed for the length of the window");
+  clear_when_over(context, device, &s->burst, ALERT_LOGIN_FAILURES, "no login failed for the length of the window");
 }
 
 const struct detector detector_logins = {.name = "login failures",
@@ -238,10 +239,10 @@ static void firmware_observe(struct context *context, struct device *device, voi
   memcpy(s->hash, o->hash, FIRMWARE_HASH);
   int released = device_release(context, device, s->hash);
   if (released == 1) {
-    alert_clear(context, device, "firmware not released", o->received, "it runs a released image again");
-  } else if (released == 0 && !alert_live(device, "firmware not released")) {
+    alert_clear(context, device, ALERT_FIRMWARE_NOT_RELEASED, o->received, "it runs a released image again");
+  } else if (released == 0 && !alert_live(device, ALERT_FIRMWARE_NOT_RELEASED)) {
     hex(digest, s->hash, FIRMWARE_HASH);
-    alert_raise(context, device, "firmware not released", SEVERITY_MAJOR, o->received,
+    alert_raise(context, device, ALERT_FIRMWARE_NOT_RELEASED, SEVERITY_MAJOR, o->received,
                 (struct explanation){.observed = json_pack("{s:s, s:s}", "version", o->text, "image_hash", digest),
                                      .expected = json_pack("{s:s}", "image_hash", "one of the releases registered for the model"),
                                      .baseline = json_pack("{s:s}", "of", "the model's release list"),
@@ -254,11 +255,11 @@ static void firmware_observe(struct context *context, struct device *device, voi
 
 static void firmware_advance(struct context *context, struct device *device, void *state) {
   const struct firmware *s = state;
-  if (!alert_live(device, "firmware not released")) {
+  if (!alert_live(device, ALERT_FIRMWARE_NOT_RELEASED)) {
     return;
   }
   if (s->known && device_release(context, device, s->hash) == 1) {
-    alert_clear(context, device, "firmware not released", context_now(context), "the image was registered as a release");
+    alert_clear(context, device, ALERT_FIRMWARE_NOT_RELEASED, context_now(context), "the image was registered as a release");
   } else {
     device_wake(context, device, context_now(context) + LOOK_AGAIN_US);
   }

@@ -78,12 +78,12 @@ static void a_site_that_goes_is_one_alert(void **state) {
   assert_int_equal(raised("cohort silent"), 0); // it is gathered first
   advance(at + 120 * second);
   assert_int_equal(raised("cohort silent"), 1);
-  assert_true(fleet_alert_live(&context, "cohort silent", "site:site-3"));
+  assert_true(fleet_alert_live(&context, ALERT_COHORT_SILENT, "site:site-3"));
   for (int i = 0; i < A_SITE; i++) {
     comes(3 * A_SITE + i, at + (200 + i) * second);
   }
   advance(at + 230 * second);
-  assert_false(fleet_alert_live(&context, "cohort silent", "site:site-3"));
+  assert_false(fleet_alert_live(&context, ALERT_COHORT_SILENT, "site:site-3"));
 }
 
 static void a_site_that_is_worked_on_is_no_alert(void **state) {
@@ -105,7 +105,7 @@ static void a_site_that_is_worked_on_is_no_alert(void **state) {
     goes(3 * A_SITE + i, at + (300 + i) * second);
   }
   advance(at + 500 * second);
-  assert_true(fleet_alert_live(&context, "cohort silent", "site:site-3"));
+  assert_true(fleet_alert_live(&context, ALERT_COHORT_SILENT, "site:site-3"));
 }
 
 static void a_region_is_named_and_not_its_sites(void **state) {
@@ -120,7 +120,7 @@ static void a_region_is_named_and_not_its_sites(void **state) {
   goes(MANY - 50, at + 46 * second);
   advance(at + 200 * second);
   assert_int_equal(raised("cohort silent"), 1);
-  assert_true(fleet_alert_live(&context, "cohort silent", "region:north"));
+  assert_true(fleet_alert_live(&context, ALERT_COHORT_SILENT, "region:north"));
   assert_non_null(strstr(sentence_of("cohort silent"), "region north"));
 }
 
@@ -136,7 +136,7 @@ static void two_causes_are_two_alerts(void **state) {
     }
   }
   advance(at + 200 * second);
-  assert_true(fleet_alert_live(&context, "cohort silent", "region:north"));
+  assert_true(fleet_alert_live(&context, ALERT_COHORT_SILENT, "region:north"));
   assert_int_equal(raised("cohort silent"), 2);
 }
 
@@ -177,9 +177,9 @@ static void learn_usual(void) {
 static void expect_storm(int64_t at, const char *key) {
   advance(at);
   assert_int_equal(raised("reconnect storm"), 1);
-  assert_true(fleet_alert_live(&context, "reconnect storm", key));
+  assert_true(fleet_alert_live(&context, ALERT_RECONNECT_STORM, key));
   advance(at + 400 * second);
-  assert_false(fleet_alert_live(&context, "reconnect storm", key));
+  assert_false(fleet_alert_live(&context, ALERT_RECONNECT_STORM, key));
 }
 
 static void a_restart_of_the_broker_is_told_from_the_rest(void **state) {

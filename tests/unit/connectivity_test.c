@@ -462,20 +462,6 @@ static void timers_come_in_their_order(void **state) {
   timers_free(&timers);
 }
 
-static void a_kind_of_alert_is_told_by_its_text(void **state) {
-  char text[16]; // other kinds at one address, as rows of the store have them
-  (void)state;
-  for (int round = 0; round < 3; round++) {
-    snprintf(text, sizeof text, "silent");
-    assert_int_equal(kind_bit(text), kind_bit("silent"));
-    snprintf(text, sizeof text, "frozen");
-    assert_int_equal(kind_bit(text), kind_bit("frozen"));
-    snprintf(text, sizeof text, "no such kind");
-    assert_int_equal(kind_bit(text), 0);
-  }
-  assert_int_not_equal(kind_bit("silent"), kind_bit("frozen"));
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -505,7 +491,6 @@ int main(void) {
       TEST(a_sleeper_may_boot_at_each_wake),
       TEST(frozen_values_are_found_and_constant_ones_are_not),
       TEST(timers_come_in_their_order),
-      TEST(a_kind_of_alert_is_told_by_its_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

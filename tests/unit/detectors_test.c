@@ -200,7 +200,7 @@ static void the_same_observations_give_the_same_effects(void **state) {
 }
 
 static void storm(const char *key, int64_t at) {
-  fleet_alert_raise(&context, "reconnect storm", key, SEVERITY_WARNING, at, (struct explanation){.clears_when = "it is over"},
+  fleet_alert_raise(&context, ALERT_RECONNECT_STORM, key, SEVERITY_WARNING, at, (struct explanation){.clears_when = "it is over"},
                     "Of %s all came at once.", key);
 }
 
@@ -210,16 +210,16 @@ static void the_system_has_alerts_of_one_kind_by_key(void **state) {
   storm("region:south", start);
   storm("region:north", start + second); // it is live
   assert_int_equal(raised("reconnect storm"), 2);
-  fleet_alert_clear(&context, "reconnect storm", "region:north", start + 2 * second, "calm");
-  fleet_alert_clear(&context, "reconnect storm", "region:north", start + 3 * second, "calm"); // it is not
+  fleet_alert_clear(&context, ALERT_RECONNECT_STORM, "region:north", start + 2 * second, "calm");
+  fleet_alert_clear(&context, ALERT_RECONNECT_STORM, "region:north", start + 3 * second, "calm"); // it is not
   assert_int_equal(context.count, 3);
   assert_string_equal(context.effects[2].key, "region:north");
   assert_int_equal(context.effects[2].device, 0);
-  assert_false(fleet_alert_live(&context, "reconnect storm", "region:north"));
-  fleet_alert_load(&context, "reconnect storm", "region:west"); // as after a start
+  assert_false(fleet_alert_live(&context, ALERT_RECONNECT_STORM, "region:north"));
+  fleet_alert_load(&context, ALERT_RECONNECT_STORM, "region:west"); // as after a start
   storm("region:west", start + 4 * second);
   assert_int_equal(context.count, 3);
-  assert_true(fleet_alert_live(&context, "reconnect storm", "region:west"));
+  assert_true(fleet_alert_live(&context, ALERT_RECONNECT_STORM, "region:west"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)

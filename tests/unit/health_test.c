@@ -128,7 +128,7 @@ static void what_was_open_is_taken_up(void **state) {
   seeing = start + 11 * second;
   beat(start + 12 * second, start + 100 * second, true);
   expect_interval(start - 100 * second, start + 11 * second, "broker");
-  fleet_find(&fleet, 0)->live |= kind_bit("blind");
+  fleet_find(&fleet, 0)->live |= UINT32_C(1) << ALERT_BLIND;
   beat(start + 101 * second, start + 102 * second, true);
   assert_false(live(0, "blind"));
 }

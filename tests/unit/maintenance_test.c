@@ -27,7 +27,7 @@ static struct window *find_window(uint32_t id) {
 }
 
 static bool did_not_return(void) {
-  return fleet_alert_live(&context, "did not return", key);
+  return fleet_alert_live(&context, ALERT_DID_NOT_RETURN, key);
 }
 
 // It was off, and connects and reports again.
@@ -251,7 +251,7 @@ static void of_two_windows_the_later_end_counts(void **state) {
   assert_int_equal(find_window(7)->withheld, 2);
   assert_int_equal(find_window(8)->withheld, 1); // from when the older one was over
   advance(last + 2 * hour + 200 * second);
-  assert_true(fleet_alert_live(&context, "did not return", "maintenance:8"));
+  assert_true(fleet_alert_live(&context, ALERT_DID_NOT_RETURN, "maintenance:8"));
   assert_int_equal(raised("silent"), 0);
 }
 
@@ -283,8 +283,8 @@ static void restart(bool listed) {
   context_resume(&context);
   maintenance_resume(&context);
   if (listed) {
-    fleet_alert_load(&context, "did not return", key);
-    maintenance_expect(&context, "did not return", key);
+    fleet_alert_load(&context, ALERT_DID_NOT_RETURN, key);
+    maintenance_expect(&context, ALERT_DID_NOT_RETURN, key);
   }
 }
 

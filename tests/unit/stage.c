@@ -89,7 +89,9 @@ void connectivity(int32_t device, int64_t at, int code, int64_t connection, bool
 }
 
 bool live(int32_t device, const char *kind) {
-  return alert_live(fleet_find(&fleet, device), kind);
+  enum alert_kind known = alert_kind_find(kind);
+  assert_int_not_equal(known, ALERT_KINDS);
+  return alert_live(fleet_find(&fleet, device), known);
 }
 
 const char *is(int32_t device) {
