@@ -36,7 +36,7 @@ WITH made AS (
   FROM generate_series(0, %(devices)s - 1) d, generate_series(0, %(length)s / %(cadence)s - 1) k
 ), alive AS (
   SELECT *, sent >= %(away)s AND sent < %(back)s AS missed, row_number() OVER (PARTITION BY sent >= %(away)s ORDER BY sent) AS place,
-         %(back)s + 2 + (device * 104729 %% (%(return)s * 1000)) / 1000.0 AS again FROM made
+         %(back)s + 2 + (device * 104729::bigint %% (%(return)s * 1000)) / 1000.0 AS again FROM made
   WHERE device >= %(die)s OR sent < %(away)s + %(length)s / 6 + device * 30)
 SELECT %(base)s + device AS device, sequence + 1 AS sequence, sent,
        CASE WHEN %(case)s = 'ingest' AND sent >= %(away)s THEN greatest(sent + 0.05, %(back)s + place / %(drained)s::float8) ELSE sent + 0.05 END AS received
@@ -55,7 +55,7 @@ SELECT to_timestamp(r.sent), to_timestamp(r.received), 1, r.sequence, store.batc
 INSERT INTO store.connectivity (device, boot, connection, state, received, time, batch, retained, reason)
 SELECT %(base)s + d, 1, c, 1, to_timestamp(at), to_timestamp(at), store.batch_key(%(feed)s, p.number), false, 'birth'
 FROM (SELECT d, 1 AS c, %(t0)s + (d * 7919 %% 60000) / 1000.0 * 0.5 AS at FROM generate_series(0, %(devices)s - 1) d
-      UNION ALL SELECT d, 2, %(back)s + 2 + (d * 104729 %% (%(return)s * 1000)) / 1000.0 FROM generate_series(%(die)s, %(devices)s - 1) d
+      UNION ALL SELECT d, 2, %(back)s + 2 + (d * 104729::bigint %% (%(return)s * 1000)) / 1000.0 FROM generate_series(%(die)s, %(devices)s - 1) d
       WHERE %(case)s = 'broker') x JOIN bench.plan p ON p.second = floor(at - %(t0)s)::integer;
 ALTER TABLE bench.plan ADD rows integer, ADD connectivity integer, ADD records bigint;
 UPDATE bench.plan p SET rows = coalesce((SELECT count(*) FROM store.report r WHERE r.batch = store.batch_key(%(feed)s, p.number)), 0),
