@@ -16,6 +16,7 @@ static const int64_t second = 1000000;
 static const double overslept = 0.25;  // of the announced sleep: a clock that drifts
 static const double after_blind = 1.8; // usual gaps: whoever lives has reported by then
 static const double blind_times = 10;  // as long as we were blind: a moment of it is no reason to wait a day more
+static const double away_from = 1.5;   // usual gaps: a report was missed
 static const double behind_weight = 0.02;
 
 static uint32_t whole_seconds(int64_t us) {
@@ -122,8 +123,11 @@ static void note_boot(struct context *context, struct device *device, struct con
 
 static void learn(struct context *context, struct device *device, struct connectivity *c, int64_t sent, bool alive) {
   uint32_t before = cadence_gaps(&c->reports);
-  bool absent = (c->away != 0 ? c->away : c->base) == SILENT;
-  cadence_learn(&c->reports, seconds(sent - c->heard), whole_seconds(sent), absent, alive);
+  const double gap = seconds(sent - c->heard);
+  // A long gap in which it lost its connection, or booted, is an absence too, however short: no rhythm, unless it comes always.
+  bool missed = !alive && cadence_is_known(&c->reports) && gap > away_from * (double)c->reports.usual;
+  bool absent = (c->away != 0 ? c->away : c->base) == SILENT || missed;
+  cadence_learn(&c->reports, gap, whole_seconds(sent), absent, alive);
   if (absent && alive) {
     device_false_alarm(context, device);
   }

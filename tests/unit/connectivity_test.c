@@ -247,6 +247,19 @@ static void a_backlog_that_comes_slowly_makes_nobody_absent(void **state) {
   assert_false(context_recovering(&context));
 }
 
+static void a_lost_connection_teaches_no_patience(void **state) {
+  int64_t at = steady(1, start, 60, 100);
+  (void)state;
+  for (int connection = 2; connection <= 3; connection++) {
+    connectivity(1, at + (60 + 50 * connection) * second, ONLINE_MESSAGE, connection, false); // gaps of some minutes
+    at = steady(1, at + (61 + 50 * connection) * second, 60, 60);
+  }
+  advance(at + 119 * second);
+  assert_string_equal(is(1), "late");
+  advance(at + 240 * second);
+  assert_string_equal(is(1), "silent");
+}
+
 static void a_will_counts_after_its_guard_time_unless_overruled(void **state) {
   (void)state;
   make_critical(1);
@@ -481,6 +494,7 @@ int main(void) {
       TEST(a_moment_of_blindness_is_no_reprieve),
       TEST(who_died_while_we_were_blind_is_found_by_its_own_clock),
       TEST(a_backlog_that_comes_slowly_makes_nobody_absent),
+      TEST(a_lost_connection_teaches_no_patience),
       TEST(a_will_counts_after_its_guard_time_unless_overruled),
       TEST(a_goodbye_is_no_outage),
       TEST(a_sleeper_is_awaited_at_its_wake),
