@@ -10,6 +10,7 @@ enum {
   WINDOW_S = 86400, // … and takes at least so long
   WINDOWS_LEAST = 3,
   ABSENCES_ADOPTED = 3,
+  BETWEEN_MOST = 100, // a rhythm comes again sooner
 };
 static const double day = 86400;
 static const double short_of_usual = 0.5; // gaps below this share of the usual one say nothing of the longest
@@ -53,9 +54,10 @@ static void learn_spread(struct cadence *c, double gap) {
 
 // True once such gaps have come so often that they are the rhythm.
 static bool is_adopted(struct cadence *c, double gap) {
-  bool alike = c->absence > 0 && gap < 2 * (double)c->absence && gap > (double)c->absence / 2;
+  bool alike = c->between < BETWEEN_MOST && gap < 2 * (double)c->absence && gap > (double)c->absence / 2;
   c->absences = alike && c->absences < UINT8_MAX ? (uint8_t)(c->absences + 1) : 1;
   c->absence = (float)gap;
+  c->between = 0;
   return c->absences >= ABSENCES_ADOPTED;
 }
 
@@ -63,6 +65,7 @@ void cadence_learn(struct cadence *c, double gap, uint32_t at, bool absent, bool
   if (absent && !alive && !is_adopted(c, gap)) {
     return;
   }
+  c->between = c->between < UINT8_MAX && !absent ? (uint8_t)(c->between + 1) : c->between;
   roll(c, at);
   learn_usual(c, gap);
   learn_spread(c, gap);
@@ -73,7 +76,7 @@ void cadence_learn(struct cadence *c, double gap, uint32_t at, bool absent, bool
     c->longest[c->at] = (float)gap;
   }
   c->gaps++;
-  c->window_gaps++;
+  c->window_gaps = c->window_gaps < UINT16_MAX ? (uint16_t)(c->window_gaps + 1) : UINT16_MAX;
 }
 
 void cadence_restart(struct cadence *c) {

@@ -22,14 +22,15 @@ struct cadence {
   float spread;                   // mean difference of a gap from the usual one, of which no more than that counts
   float longest[CADENCE_WINDOWS]; // largest gap of each window
   uint32_t gaps;                  // in all windows
-  uint32_t window_gaps;           // in the newest, …
-  uint32_t window_began;          // … which began then; seconds since 1970
-  float window_s;                 // how long a window is
-  float absence;                  // the last gap that was called one; 0: none, or it is long ago
+  uint32_t window_began;          // the newest, seconds since 1970 …
+  float window_s;                 // … and how long a window is
+  uint16_t window_gaps;           // in the newest; no more than it needs
   uint8_t at;                     // the newest window
-  bool changing;                  // until it is known again
   uint8_t windows;                // that are over, up to as many as there are
-  uint8_t absences;               // such gaps of about that length, one after the other
+  float absence;                  // the last gap that was called one; 0: none, or it is long ago
+  uint8_t absences;               // such gaps of about that length, one after the other …
+  uint8_t between;                // … with so many others since the last
+  bool changing;                  // until it is known again
 };
 
 // What is known of the kind of device before it has shown its own.

@@ -9,6 +9,7 @@ void group_reset(struct group *group) {
   group->count = 0;
   group->rows = 0;
   group->noted_count = 0;
+  group->full = false;
   group->failed = false;
   memset(group->seen, 0, sizeof group->seen);
 }
@@ -21,7 +22,8 @@ void group_free(struct group *group) {
 
 bool group_add(struct group *group, const struct feed_batch *batch) {
   int64_t rows = (int64_t)batch->rows + batch->others;
-  if (group->count == GROUP_BATCHES || (group->count > 0 && group->rows + rows > GROUP_ROWS)) {
+  group->full = group->full || group->count == GROUP_BATCHES || (group->count > 0 && group->rows + rows > GROUP_ROWS);
+  if (group->full) {
     return false;
   }
   group->batches[group->count++] = *batch;

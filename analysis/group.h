@@ -21,13 +21,14 @@ struct group {
   struct noted *noted;
   struct noted **order;
   size_t noted_count, noted_room;
+  bool full;   // a batch was refused
   bool failed; // memory ran out
 };
 
 void group_reset(struct group *group);
 void group_free(struct group *group);
 
-// Adds a batch; false when the group is full.
+// Adds a batch; false when the group is full. Then it takes no smaller one either: that would be before its turn.
 bool group_add(struct group *group, const struct feed_batch *batch);
 bool group_has_rows(const struct group *group);
 struct list *group_keys(const struct group *group); // batch keys, for feed_rows; NULL out of memory

@@ -260,6 +260,20 @@ static void a_lost_connection_teaches_no_patience(void **state) {
   assert_string_equal(is(1), "silent");
 }
 
+// Outages that are alike, now and then, are none either.
+static void rare_outages_are_no_rhythm(void **state) {
+  int64_t at = start;
+  (void)state;
+  for (int boot = 1; boot <= 12; boot++) {
+    for (int i = 0; i < 150; i++, at += 60 * second) {
+      said(1, at, boot, i + 1, 0);
+    }
+    at += 600 * second;
+  }
+  const struct connectivity *c = device_state_of(fleet_find(&fleet, 1), detectors[0]);
+  assert_true(cadence_longest(&c->reports) < 61);
+}
+
 static void a_will_counts_after_its_guard_time_unless_overruled(void **state) {
   (void)state;
   make_critical(1);
@@ -495,6 +509,7 @@ int main(void) {
       TEST(who_died_while_we_were_blind_is_found_by_its_own_clock),
       TEST(a_backlog_that_comes_slowly_makes_nobody_absent),
       TEST(a_lost_connection_teaches_no_patience),
+      TEST(rare_outages_are_no_rhythm),
       TEST(a_will_counts_after_its_guard_time_unless_overruled),
       TEST(a_goodbye_is_no_outage),
       TEST(a_sleeper_is_awaited_at_its_wake),

@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include "analysis/fleet_alerts.h"
+#include "analysis/group.h"
 
 static void a_flood_is_found_quickly_and_cleared(void **state) {
   (void)state;
@@ -222,6 +223,18 @@ static void the_system_has_alerts_of_one_kind_by_key(void **state) {
   assert_true(fleet_alert_live(&context, ALERT_RECONNECT_STORM, "region:west"));
 }
 
+// In replay what was refused is asked for again from the last batch on: none may be taken in its place.
+static void a_full_group_takes_no_later_batch(void **state) {
+  static struct group group;
+  (void)state;
+  assert_true(group_add(&group, &(struct feed_batch){.step = 1, .rows = GROUP_ROWS - 100}));
+  assert_false(group_add(&group, &(struct feed_batch){.step = 2, .rows = 200}));
+  assert_false(group_add(&group, &(struct feed_batch){.step = 3, .rows = 50}));
+  group_reset(&group);
+  assert_true(group_add(&group, &(struct feed_batch){.step = 2, .rows = 2 * GROUP_ROWS})); // alone it always fits
+  group_free(&group);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -238,6 +251,7 @@ int main(void) {
       TEST(every_alert_explains_itself),
       TEST(the_same_observations_give_the_same_effects),
       TEST(the_system_has_alerts_of_one_kind_by_key),
+      TEST(a_full_group_takes_no_later_batch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
