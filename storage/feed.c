@@ -338,7 +338,8 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
       1, parameters, take_connectivity_rows, rows);
   script_add_binary(script,
                     "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, size,"
-                    " coalesce(hash_array(values), 0), 0, " NOTHING ", false, '', NULL::bytea FROM store.report" OF_BATCHES
+                    " coalesce(hash_array(array_remove(values, NULL)), 0), 0, " NOTHING
+                    ", false, '', NULL::bytea FROM store.report" OF_BATCHES
                     " ORDER BY received, device, publisher, boot, sequence, time",
                     1, parameters, take_reports, rows);
   if (rows->levels) {
