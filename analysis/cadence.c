@@ -15,6 +15,7 @@ enum {
 static const double day = 86400;
 static const double short_of_usual = 0.5; // gaps below this share of the usual one say nothing of the longest
 static const double changing_usuals = 20; // usual gaps of before, while a new rhythm is learned
+static const double margin = 1.25;        // of what lies beyond the usual gap: estimates scatter
 static const double early = 16;           // usual gaps, shared by the number of gaps known, that a new device gets in addition
 
 static void roll(struct cadence *c, uint32_t at) {
@@ -92,6 +93,15 @@ bool cadence_is_known(const struct cadence *c) {
   return cadence_gaps(c) >= GAPS_KNOWN;
 }
 
+static double seen_for(const struct cadence *c) {
+  double seen = c->gaps * (double)c->usual;
+  return c->windows > 0 ? fmax(seen, day) : seen;
+}
+
+bool cadence_is_settled(const struct cadence *c, double seen) {
+  return cadence_is_known(c) && seen_for(c) >= seen;
+}
+
 double cadence_longest(const struct cadence *c) {
   double longest = 0;
   for (int i = 0; i < CADENCE_WINDOWS; i++) {
@@ -120,13 +130,14 @@ static double by_windows(const struct cadence *c, double rate) {
   }
   double mean = sum / count;
   double scale = sqrt(fmax(squares / count - mean * mean, 0) * count / (count - 1)) * 0.78;
-  return mean - 0.58 * scale + scale * log(fmax(day / (double)c->window_s / rate, 10));
+  return mean - 0.58 * scale + margin * scale * log(fmax(day / (double)c->window_s / rate, 10));
 }
 
 double cadence_patience(const struct cadence *c, const struct cadence_prior *prior) {
   const double usual = cadence_usual(c, prior);
   const uint32_t gaps = cadence_gaps(c);
-  if (usual <= 0 || (gaps < GAPS_KNOWN && prior->usual <= 0)) {
+  const double seen = seen_for(c);
+  if (usual <= 0 || (prior->usual <= 0 && (gaps < GAPS_KNOWN || seen < prior->learn_s))) {
     return 0;
   }
   bool young = gaps * usual < GAPS_KNOWN * prior->usual; // it may have shown one side of it only
@@ -140,9 +151,9 @@ double cadence_patience(const struct cadence *c, const struct cadence_prior *pri
     // The largest of n scatters; in the mean over devices that costs Γ(1 + factor), which 4 covers.
     double allowed = fmax(4 * day / usual / prior->rate, 10);
     double factor = log(allowed) / log(fmax(gaps, GAPS_KNOWN));
-    patience = fmax(patience, usual + excess * fmax(factor, 1.15));
+    patience = fmax(patience, usual + margin * excess * fmax(factor, 1.15));
   }
-  patience = fmax(patience, by_windows(c, prior->rate));
+  patience = fmax(patience, by_windows(c, prior->rate)) * (seen < day ? fmax(prior->young, 1) : 1);
   return fmax(patience, 10 * prior->least) + prior->least;
 }
 

@@ -39,6 +39,8 @@ struct cadence_prior {
   double tolerated; // as many usual gaps are never absence: 2.2 is one lost report and jitter
   double least;     // the way of a message can take so long: added to all, and no patience is less than ten times this
   double rate;      // false alarms a day that are allowed
+  double young;     // patience is so many times as long until a day was seen: nights are not known yet
+  double learn_s;   // where `usual` is not given nothing is said before so much was seen
 };
 
 // A gap that ended `at` (seconds since 1970). `absent`: it had been called absence. `alive`: the device was up and connected all
@@ -48,6 +50,8 @@ void cadence_learn(struct cadence *cadence, double gap, uint32_t at, bool absent
 void cadence_restart(struct cadence *cadence);
 
 bool cadence_is_known(const struct cadence *cadence); // enough gaps of its own
+// Enough of it was seen (seconds) for others to be measured by it.
+bool cadence_is_settled(const struct cadence *cadence, double seen);
 double cadence_usual(const struct cadence *cadence, const struct cadence_prior *prior);
 double cadence_longest(const struct cadence *cadence); // of all windows
 uint32_t cadence_gaps(const struct cadence *cadence);  // as above

@@ -251,7 +251,9 @@ struct cadence_prior device_prior(const struct context *context, const struct de
   return (struct cadence_prior){.usual = model->cadence > 0 ? model->cadence : (double)model->learned.usual,
                                 .tolerated = model->class == CLASS_MAINS ? lost_mains : lost_others,
                                 .least = context->config->connectivity.slack_s,
-                                .rate = context->config->connectivity.rate};
+                                .rate = context->config->connectivity.rate,
+                                .young = context->config->connectivity.young,
+                                .learn_s = context->config->connectivity.learn_s};
 }
 
 // It shrinks with the days of devices that were not called silent wrongly.

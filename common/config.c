@@ -56,6 +56,8 @@ static const struct setting settings[] = {
     {"analysis.checkpoint_s", UINT32, AT(analysis.checkpoint_s), 1, 86400, "60"},
     {"analysis.connectivity.rate", REAL, AT(analysis.connectivity.rate), 0.000001, 1, "0.0001"},
     {"analysis.connectivity.slack_s", REAL, AT(analysis.connectivity.slack_s), 0.1, 3600, "1.5"},
+    {"analysis.connectivity.young", REAL, AT(analysis.connectivity.young), 1, 100, "3"},
+    {"analysis.connectivity.learn_s", UINT32, AT(analysis.connectivity.learn_s), 0, 31536000, "3600"},
     {"analysis.connectivity.guard_s", UINT32, AT(analysis.connectivity.guard_s), 0, 3600, "10"},
     {"analysis.connectivity.frozen_learn_h", UINT32, AT(analysis.connectivity.frozen_learn_h), 0, 100000, "24"},
     {"analysis.connectivity.never_seen_h", UINT32, AT(analysis.connectivity.never_seen_h), 1, 100000, "168"},

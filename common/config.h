@@ -64,6 +64,8 @@ struct config_ingest {
 struct config_connectivity {
   double rate;             // false silence a device and day that is allowed; default 0.0001
   double slack_s;          // the way of a message may take so long; default 1.5
+  double young;            // patience is so many times as long until a device was seen for a day; default 3
+  uint32_t learn_s;        // without a cadence in the registry it is judged after it was seen for so long; default 3600
   uint32_t guard_s;        // a last will is believed after this; default 10
   uint32_t frozen_learn_h; // values are judged after a device was seen for so long, hours; default 24
   uint32_t never_seen_h;   // a device that was never heard is reported after this; default 168

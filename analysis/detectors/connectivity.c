@@ -122,7 +122,8 @@ static void note_boot(struct context *context, struct device *device, struct con
 }
 
 static void learn(struct context *context, struct device *device, struct connectivity *c, int64_t sent, bool alive) {
-  uint32_t before = cadence_gaps(&c->reports);
+  const double enough = context_config(context)->connectivity.learn_s;
+  const bool settled = cadence_is_settled(&c->reports, enough);
   const double gap = seconds(sent - c->heard);
   // A long gap in which it lost its connection, or booted, is an absence too, however short: no rhythm, unless it comes always.
   bool missed = !alive && cadence_is_known(&c->reports) && gap > away_from * (double)c->reports.usual;
@@ -131,8 +132,7 @@ static void learn(struct context *context, struct device *device, struct connect
   if (absent && alive) {
     device_false_alarm(context, device);
   }
-  bool known = cadence_is_known(&c->reports);
-  if (known && (before < cadence_gaps(&c->reports)) && (c->reports.window_gaps == 1 || !(before >= 8))) {
+  if (cadence_is_settled(&c->reports, enough) && (!settled || c->reports.window_gaps == 1)) {
     device_tell_usual(device, (double)c->reports.usual);
     device_wake(context, device, sent); // its patience may have become shorter
   }

@@ -84,7 +84,8 @@ class Stack:
             "broker": {"host": "127.0.0.1", "port": self.ports.ingest, "ca": "pki/ca.crt", "certificate": "pki/ingest.crt",
                        "key": "pki/ingest.key"},
             "ingest": {"worker": "ingest-1", "journal": {"folder": "journal"}, "http": {"port": http["ingest"]}},
-            "analysis": {"worker": "analysis-1", "http": {"port": http["analysis"]}},
+            "analysis": {"worker": "analysis-1", "http": {"port": http["analysis"]},
+                         "connectivity": {"learn_s": 20, "young": 1}},  # nobody here is seen for days
             "keeper": {"http": {"port": http["keeper"]}},
         }
         text = "# Written by the local stack at each start.\n" + yaml.safe_dump(_merged(values, self.overrides), sort_keys=False)

@@ -23,12 +23,12 @@ struct habit {
   double loss[2];   // share of reports that the radio loses, from … to …
   double change;    // from the middle of the run on the cadence is this times as long; 0: it stays
   bool announced;   // … which an event says
-  bool unforeseen;  // on its first day it becomes slower than anybody can foresee who does not know it
   bool boots_awake; // a sleeper whose memory does not survive the sleep: each wake is a boot
   double drift;     // its clock runs wrong by up to this share
   enum trouble trouble;
   enum values values;
   const char *alert; // that each device raises once, as it should; NULL: none
+  const char *may;   // that it may raise, since it is so; NULL: none
   uint32_t devices, quick_devices;
 };
 

@@ -4,7 +4,7 @@
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
 
 #define MAINS .class = CLASS_MAINS, .jitter = 0.05
-#define RADIO .class = CLASS_BATTERY, .jitter = 0.05, .loss = {0.05, 0.3}
+#define RADIO .class = CLASS_BATTERY, .jitter = 0.05, .loss = {0.05, 0.3}, .may = "partial loss"
 #define SLEEPER .class = CLASS_SLEEPER, .pace = PACE_SLEEPS, .drift = 0.02
 
 const struct habit habits[] = {
@@ -22,13 +22,7 @@ const struct habit habits[] = {
      .devices = 200,
      .quick_devices = 20},
     {.name = "events 1 h", .class = CLASS_MAINS, .pace = PACE_RANDOM, .cadence = HOUR, .devices = 200, .quick_devices = 20},
-    {.name = "bursts 10 min",
-     MAINS,
-     .pace = PACE_BURSTS,
-     .cadence = 10 * MINUTE,
-     .unforeseen = true,
-     .devices = 100,
-     .quick_devices = 10},
+    {.name = "bursts 10 min", MAINS, .pace = PACE_BURSTS, .cadence = 10 * MINUTE, .devices = 100, .quick_devices = 10},
     {.name = "radio 60 s", RADIO, .cadence = MINUTE, .devices = 100, .quick_devices = 10},
     {.name = "radio 10 min", RADIO, .cadence = 10 * MINUTE, .devices = 200, .quick_devices = 20},
     {.name = "radio 1 h", RADIO, .cadence = HOUR, .devices = 200, .quick_devices = 20},
@@ -36,13 +30,7 @@ const struct habit habits[] = {
     {.name = "sleeper 1 h", SLEEPER, .cadence = HOUR, .devices = 100, .quick_devices = 10},
     {.name = "sleeper 6 h", SLEEPER, .cadence = 6 * HOUR, .devices = 100, .quick_devices = 10},
     {.name = "sleeper, boots anew", SLEEPER, .cadence = 15 * MINUTE, .boots_awake = true, .devices = 20, .quick_devices = 5},
-    {.name = "day 5, night 30 min",
-     MAINS,
-     .pace = PACE_DIURNAL,
-     .cadence = 5 * MINUTE,
-     .unforeseen = true,
-     .devices = 200,
-     .quick_devices = 10},
+    {.name = "day 5, night 30 min", MAINS, .pace = PACE_DIURNAL, .cadence = 5 * MINUTE, .devices = 200, .quick_devices = 10},
     {.name = "5 min, then 1 min", MAINS, .cadence = 5 * MINUTE, .change = 0.2, .devices = 100, .quick_devices = 10},
     {.name = "5 min, then 10 min", MAINS, .cadence = 5 * MINUTE, .change = 2, .devices = 100, .quick_devices = 10},
     {.name = "5 min, told 50 min",
@@ -52,7 +40,13 @@ const struct habit habits[] = {
      .announced = true,
      .devices = 100,
      .quick_devices = 10},
-    {.name = "clock 200 ppm wrong", MAINS, .cadence = 5 * MINUTE, .drift = 200e-6, .devices = 100, .quick_devices = 10},
+    {.name = "clock 200 ppm wrong",
+     MAINS,
+     .cadence = 5 * MINUTE,
+     .drift = 200e-6,
+     .may = "clock",
+     .devices = 100,
+     .quick_devices = 10},
     {.name = "flapping",
      .class = CLASS_MAINS,
      .jitter = 0.05,

@@ -51,8 +51,7 @@ static void judge_absent(struct tally *t, const struct context *context, const s
     t->false_silent[(effect->device - 1) % 2] += silent;
     t->false_link += !silent;
     bool early = (double)(effect->at - actor->begins) < day_us;
-    t->foreseen += silent && !(t->habit->unforeseen && early);
-    t->early += silent && !t->habit->unforeseen && early;
+    t->early += silent && early;
     return;
   }
   t->true_silent += silent;
@@ -66,7 +65,7 @@ static void judge_absent(struct tally *t, const struct context *context, const s
 static void take(struct tally *t, const struct context *context, const struct effect *effect) {
   if (effect->kind == EFFECT_RAISE) {
     bool right = t->habit->alert != NULL && strcmp(effect->name, t->habit->alert) == 0;
-    t->alerts++;
+    t->alerts += t->habit->may == NULL || strcmp(effect->name, t->habit->may) != 0;
     t->right += right;
     t->raised[effect->device] += right;
   }

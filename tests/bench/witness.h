@@ -20,7 +20,6 @@ struct tally {
   uint64_t observations, rows, late;
   uint64_t false_silent[2], false_link; // silent: of devices whose model has a cadence in the registry, and of the others
   uint64_t true_silent, true_link;
-  uint64_t foreseen;      // false silents but those on the first day of a kind that nobody can foresee: `unforeseen`
   uint64_t early;         // of those, on the first day of a device
   uint64_t right, alerts; // alerts of the kind that is wanted, and all
   uint32_t devices_right; // that raised it exactly once

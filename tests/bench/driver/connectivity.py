@@ -99,11 +99,11 @@ def connectivity_rows(results: Results) -> list[Row]:
 
 
 def _all_row(f: dict[str, float]) -> Row:
-    days, silents, rate = f["all: device_days"], f["all: foreseen"], f["all: rate"]
+    days, silents, rate = f["all: device_days"], f["all: false_silent"], f["all: rate"]
     early, first = f["all: early"], f["all: devices"]
     return Row("connectivity: false silents", f"{silents / days * 1e4:.2f} in 10,000 device-days", f"{silents / days / rate:.2f} of stated",
                f"{silents:.0f} in {days:,.0f} device-days, 95 % bound {f['all: bound'] * 1e4:.2f}; {early:.0f} on first days,"
-               f" {(silents - early) / (days - first) * 1e4:.2f} in 10,000 after; {f['all: false_silent'] - silents:.0f} more that nobody could foresee;"
+               f" {(silents - early) / (days - first) * 1e4:.2f} in 10,000 after;"
                f" {f['all: false_link']:.0f} false link lost; {f['all: wrong_alerts']:.0f} wrong alerts; {f['all: observations']:,.0f} observations")
 
 
