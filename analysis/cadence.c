@@ -18,6 +18,11 @@ static const double changing_usuals = 20; // usual gaps of before, while a new r
 static const double margin = 1.25;        // of what lies beyond the usual gap: estimates scatter
 static const double early = 16;           // usual gaps, shared by the number of gaps known, that a new device gets in addition
 
+// fmin of the library is a call, and looks for what is not a number.
+static double least(double x, double y) {
+  return x < y ? x : y;
+}
+
 static void roll(struct cadence *c, uint32_t at) {
   if (c->window_began == 0) {
     c->window_began = at;
@@ -41,15 +46,15 @@ static void learn_usual(struct cadence *c, double gap) {
   if (known < MEAN_WEIGHT) {
     c->usual = (float)(usual + (gap - usual) / (known + 1));
   } else {
-    double limited = fmin(gap, 4 * usual);
-    c->usual = (float)(usual + (limited - usual) / MEAN_WEIGHT * fmin(1, gap / usual));
+    double limited = least(gap, 4 * usual);
+    c->usual = (float)(usual + (limited - usual) / MEAN_WEIGHT * least(1, gap / usual));
   }
 }
 
 // One gap, however long, moves it by little.
 static void learn_spread(struct cadence *c, double gap) {
-  double apart = fmin(fabs(gap - (double)c->usual), (double)c->usual);
-  double weight = fmin(cadence_gaps(c) + 1, SPREAD_WEIGHT);
+  double apart = least(fabs(gap - (double)c->usual), (double)c->usual);
+  double weight = least(cadence_gaps(c) + 1, SPREAD_WEIGHT);
   c->spread += (float)((apart - (double)c->spread) / weight);
 }
 
@@ -105,7 +110,7 @@ bool cadence_is_settled(const struct cadence *c, double seen) {
 double cadence_longest(const struct cadence *c) {
   double longest = 0;
   for (int i = 0; i < CADENCE_WINDOWS; i++) {
-    longest = fmax(longest, (double)c->longest[i]);
+    longest = (double)c->longest[i] > longest ? (double)c->longest[i] : longest;
   }
   return longest;
 }

@@ -22,10 +22,6 @@ const char *severity_name(enum severity severity) {
   return names[severity];
 }
 
-double seconds(int64_t us) {
-  return (double)us / 1e6;
-}
-
 static void show(struct context *context, struct device *device, const struct observation *observation) {
   if (device == NULL || !device->active) {
     return;

@@ -68,6 +68,7 @@ struct detector {
 
 extern const struct detector *const detectors[];
 extern const size_t detector_count;
+enum { DETECTORS_MOST = 64 };
 
 // --- what a detector may ask
 
@@ -149,7 +150,9 @@ void completeness_note(struct context *context, struct device *device, int64_t h
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,
                          double (*value)(const void *state), const char *unit);
 
-// Seconds of a span of microseconds, for sentences.
-double seconds(int64_t us);
+// Seconds of a span of microseconds.
+static inline double seconds(int64_t us) {
+  return (double)us / 1e6;
+}
 
 #endif

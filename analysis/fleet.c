@@ -19,12 +19,17 @@ static size_t aligned(size_t size) {
   return (size + 15) & ~(size_t)15;
 }
 
-size_t fleet_state_size(void) {
-  size_t size = 0;
-  for (size_t i = 0; i < detector_count; i++) {
-    size += aligned(detectors[i]->state_size);
+// Where each detector's state begins, and behind the last one where they end. Counted once: it is asked for at each observation.
+static const size_t *offsets(void) {
+  static size_t starts[DETECTORS_MOST + 1];
+  for (size_t i = 0; starts[detector_count] == 0 && i < detector_count; i++) {
+    starts[i + 1] = starts[i] + aligned(detectors[i]->state_size);
   }
-  return size;
+  return starts;
+}
+
+size_t fleet_state_size(void) {
+  return offsets()[detector_count];
 }
 
 uint32_t fleet_state_version(void) {
@@ -37,11 +42,7 @@ uint32_t fleet_state_version(void) {
 }
 
 void *device_state(struct device *device, size_t detector) {
-  size_t offset = 0;
-  for (size_t i = 0; i < detector; i++) {
-    offset += aligned(detectors[i]->state_size);
-  }
-  return device->state + offset;
+  return device->state + offsets()[detector];
 }
 
 struct device *fleet_find(const struct fleet *fleet, int32_t id) {

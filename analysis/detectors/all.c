@@ -6,3 +6,4 @@ const struct detector *const detectors[] = {&detector_connectivity, &detector_ma
                                             &detector_completeness, &detector_loss,        &detector_clock,  &detector_battery,
                                             &detector_never_seen};
 const size_t detector_count = sizeof detectors / sizeof detectors[0];
+_Static_assert(sizeof detectors / sizeof detectors[0] <= DETECTORS_MOST, "room for all");
