@@ -13,15 +13,10 @@ enum {
   BETWEEN_MOST = 100, // a rhythm comes again sooner
 };
 static const double day = 86400;
-static const double short_of_usual = 0.5; // gaps below this share of the usual one say nothing of the longest
+static const float short_of_usual = 0.5F; // gaps below this share of the usual one say nothing of the longest
 static const double changing_usuals = 20; // usual gaps of before, while a new rhythm is learned
 static const double margin = 1.25;        // of what lies beyond the usual gap: estimates scatter
 static const double early = 16;           // usual gaps, shared by the number of gaps known, that a new device gets in addition
-
-// fmin of the library is a call, and looks for what is not a number.
-static double least(double x, double y) {
-  return x < y ? x : y;
-}
 
 static void roll(struct cadence *c, uint32_t at) {
   if (c->window_began == 0) {
@@ -40,22 +35,21 @@ static void roll(struct cadence *c, uint32_t at) {
 }
 
 // By time, not by count: a flood teaches nobody to be fast.
-static void learn_usual(struct cadence *c, double gap) {
-  uint32_t known = cadence_gaps(c);
-  double usual = c->usual;
-  if (known < MEAN_WEIGHT) {
-    c->usual = (float)(usual + (gap - usual) / (known + 1));
+static void learn_usual(struct cadence *c, float gap) {
+  const float usual = c->usual;
+  if (c->gaps < MEAN_WEIGHT) {
+    c->usual = usual + (gap - usual) / (float)(c->gaps + 1);
   } else {
-    double limited = least(gap, 4 * usual);
-    c->usual = (float)(usual + (limited - usual) / MEAN_WEIGHT * least(1, gap / usual));
+    float limited = gap < 4 * usual ? gap : 4 * usual;
+    float share = gap < usual ? gap / usual : 1;
+    c->usual = usual + (limited - usual) * share / MEAN_WEIGHT;
   }
 }
 
-// One gap, however long, moves it by little.
-static void learn_spread(struct cadence *c, double gap) {
-  double apart = least(fabs(gap - (double)c->usual), (double)c->usual);
-  double weight = least(cadence_gaps(c) + 1, SPREAD_WEIGHT);
-  c->spread += (float)((apart - (double)c->spread) / weight);
+void cadence_learn_spread(struct cadence *c, double gap) {
+  float apart = fabsf((float)gap - c->usual);
+  apart = apart < c->usual ? apart : c->usual;
+  c->spread += (apart - c->spread) / (float)(c->gaps < SPREAD_WEIGHT ? c->gaps + 1 : SPREAD_WEIGHT);
 }
 
 // True once such gaps have come so often that they are the rhythm.
@@ -71,16 +65,17 @@ void cadence_learn(struct cadence *c, double gap, uint32_t at, bool absent, bool
   if (absent && !alive && !is_adopted(c, gap)) {
     return;
   }
-  c->between = c->between < UINT8_MAX && !absent ? (uint8_t)(c->between + 1) : c->between;
+  if (c->absences > 0 && !absent && c->between < BETWEEN_MOST) {
+    c->between++;
+  }
   roll(c, at);
-  learn_usual(c, gap);
-  learn_spread(c, gap);
-  if (gap < short_of_usual * (double)c->usual) {
+  const float length = (float)gap;
+  learn_usual(c, length);
+  if (length < short_of_usual * c->usual) {
     return;
   }
-  if (gap > (double)c->longest[c->at]) {
-    c->longest[c->at] = (float)gap;
-  }
+  float *longest = &c->longest[c->at];
+  *longest = length > *longest ? length : *longest;
   c->gaps++;
   c->window_gaps = c->window_gaps < UINT16_MAX ? (uint16_t)(c->window_gaps + 1) : UINT16_MAX;
 }

@@ -46,6 +46,8 @@ struct cadence_prior {
 // A gap that ended `at` (seconds since 1970). `absent`: it had been called absence. `alive`: the device was up and connected all
 // the time, as its boot and connection say; what was called absence was none.
 void cadence_learn(struct cadence *cadence, double gap, uint32_t at, bool absent, bool alive);
+// What it is for is learned of few rhythms only: how much gaps differ. One gap, however long, moves it by little.
+void cadence_learn_spread(struct cadence *cadence, double gap);
 // It was told that the rhythm changes: it is learned anew, with much patience until it is known.
 void cadence_restart(struct cadence *cadence);
 

@@ -17,7 +17,7 @@ static const double overslept = 0.25;  // of the announced sleep: a clock that d
 static const double after_blind = 1.8; // usual gaps: whoever lives has reported by then
 static const double blind_times = 10;  // as long as we were blind: a moment of it is no reason to wait a day more
 static const double away_from = 1.5;   // usual gaps: a report was missed
-static const double behind_weight = 0.02;
+static const float behind_weight = 0.02F;
 
 static uint32_t whole_seconds(int64_t us) {
   return (uint32_t)(us / second);
@@ -92,18 +92,18 @@ static void return_online(struct context *context, struct device *device, struct
 
 // When it was sent: what waited for us, at the broker or the device, is old by the device's clock.
 static int64_t when_sent(const struct context *context, struct connectivity *c, const struct observation *o) {
-  double behind = seconds(o->received - o->time);
+  const float behind = (float)seconds(o->received - o->time);
   bool sane = o->time > 0 && !(o->marks & (MARK_HISTORICAL | MARK_NO_CLOCK | MARK_AHEAD | MARK_BEHIND));
   if (!sane) {
     return o->received;
   }
   bool first = c->heard == 0;
   bool recent = o->received < context_seeing_since(context) + BACKLOG_WITHIN_S * second;
-  bool waited = recent && !first && behind - (double)c->behind > BACKLOG_S;
+  bool waited = recent && !first && behind - c->behind > BACKLOG_S;
   if (!waited) {
-    c->behind = first || behind < (double)c->behind ? (float)behind : (float)(c->behind + behind_weight * (behind - c->behind));
+    c->behind = first || behind < c->behind ? behind : c->behind + behind_weight * (behind - c->behind);
   }
-  return waited ? o->received - (int64_t)((behind - (double)c->behind) * 1e6) : o->received;
+  return waited ? o->received - (int64_t)((double)(behind - c->behind) * 1e6) : o->received;
 }
 
 // A boot that is neither the present one nor the one before. Late reports of the one before come in between. A sleeper whose
@@ -129,6 +129,9 @@ static void learn(struct context *context, struct device *device, struct connect
   bool missed = !alive && cadence_is_known(&c->reports) && gap > away_from * (double)c->reports.usual;
   bool absent = (c->away != 0 ? c->away : c->base) == SILENT || missed;
   cadence_learn(&c->reports, gap, whole_seconds(sent), absent, alive);
+  if (!absent || alive) {
+    cadence_learn_spread(&c->reports, gap);
+  }
   if (absent && alive) {
     device_false_alarm(context, device);
   }
@@ -144,10 +147,11 @@ static void on_report(struct context *context, struct device *device, struct con
   const bool own = o->publisher == device_id(device);
   const bool alive = o->boot == c->boot && c->online_at <= c->heard && c->will_at == 0 && !c->through;
   const int64_t sent = when_sent(context, c, o);
-  const bool waited = sent < o->received && context_recovering(context);
+  const bool recovering = context_recovering(context);
+  const bool waited = recovering && sent < o->received;
   if (waited) {
     context_waited(context, o->received);
-  } else if (context_recovering(context) && c->heard > 0 && c->heard < since && c->online_at < since) {
+  } else if (recovering && c->heard > 0 && c->heard < since && c->online_at < since) {
     context_returned(context);
   }
   if (c->heard >= since && c->heard > 0 && sent > c->heard && !historical && c->asleep_until == 0 && !c->through &&

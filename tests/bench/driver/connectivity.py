@@ -22,7 +22,7 @@ COUNTED_DEVICES = 2_000   # under callgrind
 COUNTED_MINUTES = 10
 LONGEST_S = 1800
 # Inclusive; names as callgrind has them.
-COUNTED = {"detector": r"detectors/connectivity\.c:observe", "observe": r"context\.c:context_observe", "advance": r"context\.c:context_advance",
+COUNTED = {"detector": r"detectors/connectivity\.c:observe", "observe": r"connectivity_cost\.c:cost_observe", "advance": r"connectivity_cost\.c:cost_advance",
            "detector advance": r"detectors/connectivity\.c:advance"}
 
 
@@ -75,7 +75,7 @@ def _instructions(lab: Lab) -> dict[str, float]:
 
 
 def _counted(listing: str, pattern: str) -> int:
-    match = re.search(rf"^\s*([\d,]+)[^\n]*{pattern}(?:\s|$)", listing, re.MULTILINE)
+    match = re.search(rf"^\s*([\d,]+)[^\n]*{pattern}[.\w]*(?:\s|$)", listing, re.MULTILINE)
     if match is None:
         raise StackError(f"callgrind saw no call of {pattern}")
     return int(match[1].replace(",", ""))
