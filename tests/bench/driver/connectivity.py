@@ -22,7 +22,7 @@ COUNTED_DEVICES = 2_000   # under callgrind
 COUNTED_MINUTES = 10
 LONGEST_S = 1800
 # Inclusive; names as callgrind has them.
-COUNTED = {"detector": r"detectors/connectivity\.c:observe", "observe": r"connectivity_cost\.c:cost_observe", "advance": r"connectivity_cost\.c:cost_advance",
+COUNTED = {"detector": r"detectors/connectivity\.c:observe", "observe": r"cost\.c:cost_observe", "advance": r"cost\.c:cost_advance",
            "detector advance": r"detectors/connectivity\.c:advance"}
 
 

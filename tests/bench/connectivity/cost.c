@@ -12,7 +12,7 @@
 
 #include "analysis/context.h"
 #include "analysis/detectors/connectivity.h"
-#include "tests/bench/chance.h"
+#include "tests/bench/connectivity/chance.h"
 #include "tests/bench/options.h"
 
 enum { MINUTE = 60, IDLE_ADVANCES = 1000000 };

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/bench/connectivity/witness.h"
 #include "tests/bench/options.h"
-#include "tests/bench/witness.h"
 
 enum { FULL_DAYS = 30, QUICK_DAYS = 2 };
 static const int64_t second = 1000000;

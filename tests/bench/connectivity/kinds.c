@@ -1,5 +1,5 @@
 // The kinds of devices that are simulated. Sizes are such that all kinds together have more than 100,000 device-days.
-#include "tests/bench/habits.h"
+#include "tests/bench/connectivity/habits.h"
 
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
 

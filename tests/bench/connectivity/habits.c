@@ -1,4 +1,4 @@
-#include "tests/bench/habits.h"
+#include "tests/bench/connectivity/habits.h"
 
 #include "vedette/v1/telemetry.pb-c.h"
 

@@ -3,7 +3,7 @@
 #define VEDETTE_BENCH_WITNESS_H
 
 #include "analysis/context.h"
-#include "tests/bench/habits.h"
+#include "tests/bench/connectivity/habits.h"
 
 // Cadences from the beginning of an absence to its finding.
 struct delays {

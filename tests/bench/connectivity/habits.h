@@ -7,7 +7,7 @@
 
 #include "analysis/detector.h"
 #include "analysis/timers.h"
-#include "tests/bench/chance.h"
+#include "tests/bench/connectivity/chance.h"
 
 enum pace { PACE_STEADY, PACE_RANDOM, PACE_BURSTS, PACE_SLEEPS, PACE_DIURNAL };
 enum trouble { NO_TROUBLE, TROUBLE_FLAPS, TROUBLE_BOOTS };

@@ -1,4 +1,4 @@
-#include "tests/bench/witness.h"
+#include "tests/bench/connectivity/witness.h"
 
 #include <math.h>
 #include <stdlib.h>

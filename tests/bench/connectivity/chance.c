@@ -1,4 +1,4 @@
-#include "tests/bench/chance.h"
+#include "tests/bench/connectivity/chance.h"
 
 #include <math.h>
 
