@@ -136,7 +136,7 @@ void device_false_alarm(struct context *context, struct device *device);
 // What the devices of its model are like: `usual` seconds between reports.
 void device_tell_usual(struct device *device, double usual);
 
-// It connected at `at`; `absent`: it had been away, as far as we knew.
+// It connected again at `at`; `absent`: it had been away, as far as we knew.
 void context_born(struct context *context, struct device *device, int64_t at, bool absent);
 // Changes the device's connectivity, with its reason; nothing happens when it is that already.
 void connectivity_set(struct context *context, struct device *device, const char *state, int64_t at, const char *reason);

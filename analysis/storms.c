@@ -197,7 +197,8 @@ static enum cause cause_of(const struct context *context, const struct storms *s
   if ((double)sight->count >= again * (double)sight->devices) {
     return AGAIN;
   }
-  if (since <= storms->began + GATHER_S * second && since > storms->began - after_restart_s * second) {
+  bool lately = since <= storms->began + GATHER_S * second && since > storms->began - after_restart_s * second;
+  if (lately && context_blind_for(context) > 0) { // not our own start
     return RESTART;
   }
   bool returned = (double)sight->absent >= were_absent * (double)sight->count;

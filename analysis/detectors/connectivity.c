@@ -191,7 +191,7 @@ static void on_birth(struct context *context, struct device *device, struct conn
   if (dropped && !o->retained) {
     flapping_drop(context, device, c, o->received);
   }
-  if (!o->retained) {
+  if (!o->retained && (c->online_at != 0 || c->heard != 0)) { // the first ever is no return
     context_born(context, device, o->received, c->will_at != 0 || connectivity_absent(c));
   }
   note_boot(context, device, c, o->boot, o->received);
