@@ -13,7 +13,6 @@
 #include <time.h>
 
 static const int64_t second = 1000000;
-static const double day = 86400;
 
 enum { RANKS_A_SECOND = 100 }; // each walks the fleet: in a mass outage the first alerts have a rank, the others do without
 
@@ -69,61 +68,9 @@ void context_resume(struct context *context) {
   }
 }
 
-// --- after we were blind
-
-enum { SLOT_S = 20, LONGEST_S = 900 };  // how long it is counted who comes back; after the other one it is given up
-static const double nearly_all = 0.995; // of those who are expected
-static const double hardly_any = 0.002; // of them within a slot: whoever is there is there
-
-bool context_recovering(const struct context *context) {
-  return context->recovery.since != 0;
-}
-
-void context_returned(struct context *context) {
-  context->recovery.returned++;
-  context->recovery.slot++;
-}
-
-void context_waited(struct context *context, int64_t received) {
-  context->recovery.waited_to = received > context->recovery.waited_to ? received : context->recovery.waited_to;
-  context->recovery.slot++;
-}
-
-int64_t context_caught_up(const struct context *context) {
-  int64_t waited_to = context->recovery.waited_to;
-  return waited_to > context->seeing_since ? waited_to : context->seeing_since;
-}
-
-static uint32_t count_present(const struct fleet *fleet) {
-  static const char *const present[] = {"online", "late", "flapping", "frozen"};
-  uint32_t count = 0;
-  for (const struct device *device = fleet->devices; device != NULL; device = device->hh.next) {
-    for (size_t i = 0; i < sizeof present / sizeof *present; i++) {
-      count += device->active && strcmp(device->connectivity, present[i]) == 0;
-    }
-  }
-  return count;
-}
-
-static void recover(struct context *context, int64_t seeing_since) {
-  struct recovery *r = &context->recovery;
-  if (seeing_since > context->seeing_since && context->seeing_since != 0) {
-    context->blind = seeing_since > context->saw ? seeing_since - context->saw : 0;
-    *r = (struct recovery){.since = seeing_since, .slot_at = seeing_since, .expected = count_present(context->fleet)};
-  } else if (r->since == 0) {
-    return;
-  } else if (r->returned >= nearly_all * r->expected || context->now - r->since >= LONGEST_S * second ||
-             (context->now - r->slot_at >= SLOT_S * second && r->slot <= hardly_any * r->expected)) {
-    r->since = 0;
-  } else if (context->now - r->slot_at >= SLOT_S * second) {
-    r->slot_at = context->now;
-    r->slot = 0;
-  }
-}
-
 void context_advance(struct context *context, int64_t now, int64_t seeing_since) {
   context->now = now > context->now ? now : context->now;
-  recover(context, seeing_since);
+  recovery_watch(context, seeing_since);
   context->seeing_since = seeing_since;
   context->saw = seeing_since < context->now ? context->now : context->saw;
   maintenance_advance(context);
@@ -233,50 +180,6 @@ int64_t device_created(const struct device *device) {
 
 int64_t device_next_visit(const struct device *device) {
   return device->next_visit;
-}
-
-// --- rhythm
-
-static const double growth = 0.2; // of the trust's logarithm, with each false alarm
-static const double trust_most = 8;
-static const double lost_mains = 2.2; // usual gaps: one report is lost, the next comes a little late
-static const double lost_others = 8;  // a radio may lose many
-
-struct cadence_prior device_prior(const struct context *context, const struct device *device) {
-  const struct model *model = device->model;
-  return (struct cadence_prior){.usual = model->cadence > 0 ? model->cadence : (double)model->learned.usual,
-                                .tolerated = model->class == CLASS_MAINS ? lost_mains : lost_others,
-                                .least = context->config->connectivity.slack_s,
-                                .rate = context->config->connectivity.rate,
-                                .young = context->config->connectivity.young,
-                                .learn_s = context->config->connectivity.learn_s};
-}
-
-// It shrinks with the days of devices that were not called silent wrongly.
-static double trust_now(const struct context *context, const struct model *model) {
-  double days = seconds(context->now - model->learned.relaxed_at) / day;
-  double earned = growth * context->config->connectivity.rate * model->devices * days;
-  return model->learned.trust > 1 ? fmax((double)model->learned.trust * exp(-earned), 1) : 1;
-}
-
-double device_patience(const struct context *context, const struct device *device, const struct cadence *cadence) {
-  const struct cadence_prior prior = device_prior(context, device);
-  const double given = device->model->patience;
-  return given > 0 ? given : cadence_patience(cadence, &prior) * trust_now(context, device->model);
-}
-
-void device_false_alarm(struct context *context, struct device *device) {
-  struct model *model = device->model;
-  model->learned.trust = (float)fmin(trust_now(context, model) * exp(growth), trust_most);
-  model->learned.relaxed_at = context->now;
-  model->dirty = true;
-}
-
-void device_tell_usual(struct device *device, double usual) {
-  struct model *model = device->model;
-  double before = (double)model->learned.usual;
-  model->learned.usual = (float)(before > 0 ? before * pow(usual / before, 0.1) : usual);
-  model->dirty = true;
 }
 
 void *device_state_of(struct device *device, const struct detector *detector) {

@@ -32,7 +32,7 @@ struct context {
   const struct config_analysis *config;
   struct fleet *fleet;
   int64_t now, seeing_since;
-  int64_t saw, blind; // event time up to which we saw; for how long we did not before seeing_since
+  int64_t saw, blind; // event time up to which we saw, 0: not yet; for how long we did not before seeing_since, 0: unknown
   int64_t second;     // event time's, in which the ranks were made
   struct recovery recovery;
   struct maintenance maintenance;
@@ -51,6 +51,8 @@ void context_observe(struct context *context, const struct observation *observat
 void context_resume(struct context *context);
 // Advances time: the detectors of the devices that are due are asked.
 void context_advance(struct context *context, int64_t now, int64_t seeing_since);
+// Part of context_advance: notes when we see again, and when that is over (recovery.c).
+void recovery_watch(struct context *context, int64_t seeing_since);
 // Forgets the effects, after they are committed.
 void context_settle(struct context *context);
 // We are blind since `began`, up to `ended` (0: it goes on), for `away` is away: a constant.

@@ -75,7 +75,7 @@ enum { DETECTORS_MOST = 64 };
 const struct config_analysis *context_config(const struct context *context);
 int64_t context_now(const struct context *context);          // everything received before is observed, by all workers
 int64_t context_seeing_since(const struct context *context); // we have seen without a break since
-int64_t context_blind_for(const struct context *context);    // for how long we did not before that, microseconds
+int64_t context_blind_for(const struct context *context);    // for how long we did not before that, microseconds; 0: unknown
 
 int32_t device_id(const struct device *device);
 const char *device_credential(const struct device *device);

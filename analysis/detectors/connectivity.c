@@ -324,7 +324,8 @@ static int64_t due_at(const struct context *context, const struct device *device
   due = due > from_birth ? due : from_birth;
   if (context_seeing_since(context) > c->heard) {
     double grace = fmin(patience, after_blind * cadence_usual(&c->reports, &prior) + prior.least);
-    grace = fmin(grace, BLIND_LEAST_S + blind_times * seconds(context_blind_for(context)));
+    const double blind = seconds(context_blind_for(context));
+    grace = blind > 0 ? fmin(grace, BLIND_LEAST_S + blind_times * blind) : grace;
     int64_t from_sight = context_caught_up(context) + (int64_t)(grace * 1e6);
     due = due > from_sight ? due : from_sight;
   }
