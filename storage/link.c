@@ -383,7 +383,8 @@ struct link *link_new(struct loop *loop, const char *conninfo, const char *name,
   link->timer = evtimer_new(loop_base(loop), on_timer, link);
   if (asprintf(&link->conninfo,
                "%s application_name='%s' keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=20000"
-               " options='-c statement_timeout=60000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=20000 -c TimeZone=UTC'",
+               " options='-c statement_timeout=60000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=20000 -c "
+               "TimeZone=UTC'",
                conninfo, name) < 0) {
     link->conninfo = NULL;
   }

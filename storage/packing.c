@@ -21,7 +21,7 @@ struct packing {
   char day[16];                         // ISO date; "": none
   char first[KEY_SIZE], last[KEY_SIZE]; // keys of the piece; `last` also where the next one begins, "" at the start
   int64_t count, samples;
-  int64_t check; // of which reports they are: all their batches and sequences, by exclusive or
+  int64_t check;         // of which reports they are: all their batches and sequences, by exclusive or
   struct region *region; // reports of the piece
   struct copy rows;
   struct bits bits;
