@@ -215,7 +215,8 @@ def _one(lab: Lab, away: str) -> dict[str, float]:
 
 def _found(lab: Lab, case: Case) -> dict[str, float]:
     """What the worker said of it."""
-    ((blind, other),) = lab.sql("SELECT count(*) FILTER (WHERE device = 0 AND kind = 'blind'), count(*) FILTER (WHERE device <> 0 OR kind <> 'blind') FROM store.alert")
+    ((blind, other),) = lab.sql("SELECT count(*) FILTER (WHERE device = 0 AND kind = 'blind'), count(*) FILTER (WHERE device <> 0 OR kind NOT IN ('blind', 'reconnect storm'))"
+                               " FROM store.alert")  # after the broker was away all devices come back: that is a storm, and told as one
     ((rows, closed, named, seconds),) = lab.sql(
         "SELECT count(*), count(ended), count(*) FILTER (WHERE reason = %s), coalesce(extract(epoch FROM sum(ended - began)), 0) FROM store.blind_interval", case.reason)
     ((false,),) = lab.sql("SELECT count(*) FROM store.connectivity_change WHERE state IN ('silent', 'link lost') AND device >= %s", case.base + DIE)
