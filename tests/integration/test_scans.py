@@ -26,7 +26,7 @@ SELECT store.make_partition('five', 'day', now() - n * interval '1 day') FROM ge
 INSERT INTO store.feed (journal, worker) VALUES (gen_random_uuid(), 'ingest-1');
 INSERT INTO store.batch (feed, number, first_record, next_record, journaled, received_to, seeing_since, committed_at, reports, rows, rejected, days)
 SELECT f.id, n, (n - 1) * 2 * %(devices)s, n * 2 * %(devices)s, n * 2 * %(devices)s, at, at, at, %(devices)s, %(devices)s, %(devices)s, ARRAY[at::date]
-FROM store.feed f, generate_series(1, %(days)s * 144) AS n CROSS JOIN LATERAL (SELECT now() - (%(days)s * 144 - n) * interval '10 minutes' AS at) t;
+FROM store.feed f, generate_series(1, %(batches)s) AS n CROSS JOIN LATERAL (SELECT now() - (%(batches)s - n) * interval '10 minutes' AS at) t;
 INSERT INTO store.report (time, received, boot, sequence, batch, digest, device, publisher, size, set, marks, values)
 SELECT b.received_to, b.received_to, 1, b.number, store.batch_key(b.feed, b.number), 1, d.id, d.id, 50, 1, 0, ARRAY[sin(b.number)]
 FROM store.batch b, store.device d;
@@ -54,7 +54,9 @@ def full(stack: Installation) -> Installation:
     """Twelve days of twenty devices, rolled up; the planner knows."""
     stack.register("dash-1", *(f"d-{n}" for n in range(1, DEVICES)))
     with contextlib.closing(stack.stack.postgres.connect("vedette_admin")) as session, session.cursor() as cursor:
-        cursor.execute(FILL, {"metric": METRIC, "days": DAYS, "devices": DEVICES})
+        # From a midnight on: a day with few rows would be read whole, rightly.
+        today = dt.datetime.now(dt.UTC)
+        cursor.execute(FILL, {"metric": METRIC, "days": DAYS, "devices": DEVICES, "batches": DAYS * 144 + (today.hour * 60 + today.minute) // 10})
     while stack.value("SELECT store.roll_up(2000)", role=KEEPER):
         pass
     with contextlib.closing(stack.stack.postgres.connect("postgres", "vedette")) as session, session.cursor() as cursor:
@@ -103,9 +105,17 @@ def counted(stack: Installation) -> dict[str, tuple[int, int]]:
 
 def reset(stack: Installation) -> None:
     """Counts from here."""
-    stack.forget_sessions()  # whose counts are written by then
+    stack.forget_sessions()
     with contextlib.closing(stack.stack.postgres.connect("postgres", "vedette")) as session, session.cursor() as cursor:
+        # A session writes its counts while it ends, which is after it was closed here.
+        stack.wait(lambda: not rows(cursor, "SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"))
         cursor.execute("SELECT pg_stat_reset()")
+
+
+def rows(cursor: Any, statement: str) -> list[Any]:
+    """What a statement gives."""
+    cursor.execute(statement)
+    return list(cursor.fetchall())
 
 
 def too_much(stack: Installation) -> list[tuple[str, int, int]]:
