@@ -54,8 +54,6 @@ struct observation {
 
 struct device;
 struct context;
-struct detector;
-
 struct detector {
   const char *name;  // also the kind of its alerts, where it has one
   size_t state_size; // bytes

@@ -13,7 +13,7 @@ enum {
   LEAST = 20,          // births a minute that are no storm
   RECENT_MOST = 65536, // births that are remembered
   DEVICES_LEAST = 10,  // of a firmware, for it to be judged
-  HOURS_LEARNED = 24 * 60,
+  MINUTES_LEARNED = 24 * 60,
 };
 static const int64_t second = 1000000;
 static const double above = 10; // times the usual minute
@@ -72,11 +72,11 @@ static void roll(struct storms *storms, int64_t at) {
   if (storms->minute == 0) {
     storms->minute = minute;
   }
-  for (int i = 0; storms->minute < minute && i < HOURS_LEARNED; i++, storms->minute++) {
-    double weight = 1.0 / (storms->minutes < HOURS_LEARNED ? storms->minutes + 1 : HOURS_LEARNED);
+  for (int i = 0; storms->minute < minute && i < MINUTES_LEARNED; i++, storms->minute++) {
+    double weight = 1.0 / (storms->minutes < MINUTES_LEARNED ? storms->minutes + 1 : MINUTES_LEARNED);
     if (storms->began == 0) { // a storm is not usual
       storms->usual += (storms->births - storms->usual) * weight;
-      storms->minutes += storms->minutes < HOURS_LEARNED;
+      storms->minutes += storms->minutes < MINUTES_LEARNED;
     }
     storms->births = 0;
   }
