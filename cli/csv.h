@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { CSV_LINE = 64 * 1024, CSV_FIELDS = 64 }; // bytes of a line without its end, fields of a line
+enum { CSV_LINE = 64 * 1024, CSV_FIELDS = 1100 }; // bytes of a line without its end, fields of a line
 
 struct csv;
 

@@ -1,6 +1,7 @@
 // `vedette-eval`: how good the detectors are, told from what is known to have happened.
 #include <stdio.h>
 
+#include "analysis/eval/quality.h"
 #include "analysis/eval/scenarios.h"
 #include "cli/dispatch.h"
 #include "cli/output.h"
@@ -26,6 +27,18 @@ static const struct command commands[] = {
      "nobody can tell is excused: on children of a gateway with a fault, under faults of which nothing is expected. Exit code 0\n"
      "says that it was judged, not that all was found.",
      scenarios},
+    {"nab", NULL, "", "Score recorded series, for the scorer of the Numenta Anomaly Benchmark.",
+     "Reads every .csv file below DIR, or below DIR/data: a heading, a column `timestamp`, the others metrics. Each is replayed "
+     "as a\n"
+     "device, row by row, through the detectors as they ship; nothing is known of a file before its rows come. Below --out a "
+     "file\n"
+     "of the same name gets the column anomaly_score: from 0.5 on an alert opens.",
+     quality_nab},
+    {"intervals", NULL, "", "Score recorded telemetry of devices whose anomalies are labelled as intervals.",
+     "As `nab`; files without a column `timestamp` are taken as a row every five minutes, empty fields as missing readings. "
+     "What\n"
+     "is wrong between a device's metrics keeps its score for as long as it is.",
+     quality_intervals},
     {"version", NULL, "", "Show the version.", NULL, version},
 };
 

@@ -358,6 +358,20 @@ def recordings() -> Seeds:
     }
 
 
+def series() -> Seeds:
+    def samples(first: int, values: Sequence[float], gap_ms: int) -> bytes:
+        return bytes([first, 0]) + b"".join(struct.pack("<di", value, gap_ms) for value in values)
+
+    daily = [20 + (index % 288) / 50 for index in range(600)]
+    return {
+        "gauge": samples(0, daily, 300_000),
+        "counter": samples(0, [float(7 * index) for index in range(300)], 60_000),
+        "constant": samples(0, [5.0] * 120 + [90.0] * 20, 300_000),
+        "odd": samples(0, [0.0, float("inf"), float("nan"), 1e300, -1e300, 5e-324, 2.0**53] * 20, 300_000),
+        "rows": b"\x01" + b"".join(struct.pack("<4d", a, 2 * a, -a, 1) for a in (index % 17 for index in range(80))),
+    }
+
+
 TARGETS: List[Tuple[str, Callable[[], Seeds]]] = [
     ("decode_report", reports),
     ("decode_connectivity", connectivities),
@@ -375,6 +389,7 @@ TARGETS: List[Tuple[str, Callable[[], Seeds]]] = [
     ("recording", recordings),
     ("truth", truths),
     ("pack", columns),
+    ("series", series),
 ]
 
 

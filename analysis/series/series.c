@@ -1,0 +1,283 @@
+#include "analysis/series/series.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+  STEP_S = 300,
+  WARM_STEPS = 50, // before anything is said
+  GENERATION_STEPS = 875,
+  NEWS_HALVES = 2000,
+  BLOCK_STEPS = 20,
+  BEHIND_MOST = 16,
+  ZEROS_OF = 1000,
+  COUNTER_RISES = 100, // in a row: then it is one …
+  COUNTER_FALLS = 3    // … until it has fallen so often without beginning anew
+};
+static const float sparse_share = 0.9F;
+static const double largest = 1e36; // values beyond are taken as this: floats hold it
+static const int64_t second = 1000000;
+static const int64_t day_s = 86400;
+static const double floor_of_views = 0.002; // below this nothing is told apart
+static const double of_news = 0.15;         // what each news takes off the next
+static const double threshold = 0.0036;     // from which on it is an alert: scores are scaled to it
+static const double told_by_value = 0.05;   // so far from all values the time of day says no more
+static const double still_score = 0.75;
+static const double most_away = 1;        // farther away is not more
+static const double gross = 0.99;         // what is said of a series in its first day
+static const double few_grains = 16;      // over a range of no more than so many steps, one more is nothing new
+static const double constant_share = 0.1; // a constant may change by so much …
+static const double constant_whole = 2;   // … and an integer by so much, without being unusual
+static const double constant_range = 0.5; // of its value: what a change of a constant is measured by
+
+void series_init(struct series *s, int counter) {
+  memset(s, 0, sizeof *s);
+  s->version = SERIES_VERSION;
+  s->counter = counter > 0 ? 2 : counter < 0 ? 3 : 0;
+  s->grain = INFINITY;
+  s->whole = true;
+  activity_init(&s->activity);
+}
+
+const char *series_kind_name(enum series_kind kind) {
+  static const char *const names[] = {"new", "constant", "switch", "sparse", "counter", "gauge"};
+  return names[kind];
+}
+
+static bool is_counter(const struct series *s) {
+  return s->counter == 1 || s->counter == 2;
+}
+
+enum series_kind series_kind(const struct series *s) {
+  if (is_counter(s)) {
+    return SERIES_COUNTER;
+  }
+  if (s->steps < WARM_STEPS) {
+    return SERIES_NEW;
+  }
+  if (s->changes == 0) {
+    return SERIES_CONSTANT;
+  }
+  if (!s->third) {
+    return SERIES_SWITCH;
+  }
+  return s->zeros > sparse_share ? SERIES_SPARSE : SERIES_GAUGE;
+}
+
+// What was learned is of another quantity: all but the kind is forgotten.
+static void begin_anew(struct series *s, uint8_t counter) {
+  struct series anew;
+  series_init(&anew, 0);
+  anew.counter = counter;
+  anew.last = s->last;
+  anew.time = s->time;
+  anew.began = s->began;
+  anew.whole = s->whole;
+  *s = anew;
+}
+
+// A fall of a counter to less than half is a new beginning.
+static bool is_fall(const struct series *s, double value) {
+  return value < s->last && (!is_counter(s) || value > s->last / 2);
+}
+
+static void learn_kind(struct series *s, double value) {
+  s->whole = s->whole && value == floor(value);
+  s->zeros += ((value == 0) - s->zeros) / (float)(s->samples < ZEROS_OF ? s->samples + 1 : ZEROS_OF);
+  if (s->samples == 0) {
+    s->first = value;
+    return;
+  }
+  if (value == s->last) {
+    return;
+  }
+  s->other = s->changes == 0 ? value : s->other;
+  s->third = s->third || (value != s->first && value != s->other);
+  s->changes++;
+  if (is_counter(s)) {
+    s->falls = (uint8_t)(s->falls + is_fall(s, value));
+  } else {
+    s->rises = value > s->last && value >= 0 && s->rises < UINT16_MAX ? (uint16_t)(s->rises + 1) : 0;
+  }
+  if (s->counter == 0 && s->rises >= COUNTER_RISES) {
+    begin_anew(s, 1);
+  } else if (s->counter == 1 && s->falls >= COUNTER_FALLS) {
+    begin_anew(s, 3);
+  }
+}
+
+// Of a counter the rate, a second, since the sample before; NAN where it begins anew: nobody knows how far it had come.
+static double looked_at(const struct series *s, double value, double gap_s) {
+  if (!is_counter(s)) {
+    return value;
+  }
+  return s->began == 0 || value < s->last ? NAN : (value - s->last) / gap_s;
+}
+
+// Of a step, that a sample stands for that came `gap_s` after the one before; and whether with it a step is over.
+static double pass_time(struct series *s, double gap_s, bool *closed) {
+  double share = gap_s < STEP_S ? gap_s / STEP_S : 1;
+  s->progress += (float)share;
+  *closed = s->progress >= 1;
+  if (*closed) {
+    s->progress -= 1;
+    s->steps++;
+  }
+  return share;
+}
+
+// What a change is measured by at least, and what of it is none.
+static void set_floors(const struct series *s, double *least, double *ignored) {
+  if (isinf(s->grain)) {
+    double level = fabs(s->looked);
+    *least = constant_range * level;
+    *ignored = fmax(constant_share * level, s->whole ? constant_whole : 0);
+    return;
+  }
+  *least = 0;
+  *ignored = novelty_range(&s->views[SERIES_VALUE]) <= few_grains * s->grain ? s->grain : 0;
+}
+
+// The view's largest of the last samples.
+static double hold(struct series *s, int view, double away) {
+  float *held = s->held[view];
+  double most = away;
+  held[s->samples % SERIES_HELD] = (float)fmin(away, FLT_MAX);
+  for (int i = 0; i < SERIES_HELD; i++) {
+    most = fmax(most, (double)held[i]);
+  }
+  return most;
+}
+
+// How new the sample is in all views together.
+static double look(struct series *s, const double y[SERIES_VIEWS], bool warm, double away[SERIES_VIEWS]) {
+  double least;
+  double ignored;
+  double product = 1;
+  set_floors(s, &least, &ignored);
+  for (int view = 0; view < SERIES_VIEWS; view++) {
+    away[view] = warm ? novelty_of(&s->views[view], y[view], least, ignored) : 0;
+    product *= fmin(hold(s, view, away[view]), most_away) + floor_of_views;
+    novelty_learn(&s->views[view], y[view]);
+  }
+  return sqrt(product);
+}
+
+static void age(struct series *s) {
+  if (++s->generation < GENERATION_STEPS) {
+    return;
+  }
+  s->generation = 0;
+  s->ages++;
+  for (int view = 0; view < SERIES_VIEWS; view++) {
+    novelty_age(&s->views[view], s->ages % NOVELTY_ERA == 0);
+  }
+}
+
+// Whether it is worse than all of the last blocks; it is one of them from now on.
+static bool is_worst(struct series *s, double newness, bool closed) {
+  bool worst = true;
+  for (int i = 0; i < SERIES_BLOCKS; i++) {
+    worst = worst && (float)newness > s->worst[i];
+  }
+  if (closed && ++s->block_steps >= BLOCK_STEPS) {
+    s->block_steps = 0;
+    memmove(&s->worst[1], &s->worst[0], (SERIES_BLOCKS - 1) * sizeof s->worst[0]);
+    s->worst[0] = 0;
+  }
+  s->worst[0] = fmaxf(s->worst[0], (float)newness);
+  return worst;
+}
+
+// The newness of news, less what there was of it lately; 0: no news.
+static double judge_news(struct series *s, double newness, double share, bool closed) {
+  s->news -= s->news * (float)(M_LN2 / NEWS_HALVES * share);
+  bool news = is_worst(s, newness, closed) && newness > floor_of_views * 1.003;
+  double left = news ? newness / (1 + of_news * (double)s->news) : 0;
+  s->news += news ? 1 : 0;
+  return left;
+}
+
+static double scaled(double newness) {
+  return newness / (newness + threshold);
+}
+
+static struct series_finding find(struct series *s, double x, double usual, double share, bool closed) {
+  struct series_finding finding = {.looked = x, .steps = s->steps};
+  const double y[SERIES_VIEWS] = {x, x - usual};
+  double away[SERIES_VIEWS];
+  bool warm = s->steps >= WARM_STEPS && s->samples >= WARM_STEPS;
+  finding.band = novelty_band(&s->views[SERIES_VALUE]);
+  struct novelty_band now = novelty_band(&s->views[SERIES_TIME_OF_DAY]);
+  uint32_t longest = s->activity.longest;
+  double newness = judge_news(s, look(s, y, warm, away), share, closed);
+  enum activity_kind still = activity_observe(&s->activity, x, s->samples > 0 ? x - s->looked : 0, s->steps, share, closed);
+  if (!warm) {
+    return finding;
+  }
+  finding.score = newness > 0 ? scaled(newness) : 0;
+  if (away[SERIES_VALUE] < told_by_value && away[SERIES_TIME_OF_DAY] > away[SERIES_VALUE]) {
+    finding.cause = SERIES_TIME_OF_DAY;
+    finding.band = (struct novelty_band){usual + now.low, usual + now.high};
+  }
+  bool coarse =
+      s->changes > 0 && (!s->third || series_kind(s) == SERIES_SPARSE); // others show in their values when they are busy
+  if (still != ACTIVITY_NONE && (still != ACTIVITY_BUSY || coarse) && finding.score < still_score) {
+    finding.score = still_score;
+    finding.cause = still == ACTIVITY_LOW ? SERIES_LOW : still == ACTIVITY_CALM ? SERIES_CALM : SERIES_BUSY;
+    finding.steps = activity_low_for(&s->activity, s->steps);
+    finding.longest = longest;
+  }
+  return finding;
+}
+
+// Whether the sample is newer than the newest, or the time has gone back for good.
+static bool accept_time(struct series *s, int64_t time) {
+  if (s->samples == 0 || time > s->time) {
+    s->behind = 0;
+    return true;
+  }
+  return time < s->time && ++s->behind >= BEHIND_MOST;
+}
+
+static void remember(struct series *s, double value, int64_t time) {
+  s->last = value;
+  s->time = time;
+  s->began = s->began == 0 ? (uint32_t)(time / second) : s->began;
+}
+
+struct series_finding series_observe(struct series *s, double value, int64_t time, int32_t zone_s) {
+  struct series_finding finding = {0};
+  bool closed;
+  if (isnan(value) || !accept_time(s, time)) {
+    return finding;
+  }
+  value = fmax(fmin(value, largest), -largest);
+  double gap_s = s->began != 0 && time > s->time ? (double)(time - s->time) / (double)second : STEP_S;
+  learn_kind(s, value);
+  double x = looked_at(s, value, gap_s);
+  if (isnan(x)) {
+    remember(s, value, time);
+    return finding;
+  }
+  if (s->samples == 0) {
+    s->profile.origin = x;
+    s->looked = x;
+  }
+  double share = pass_time(s, gap_s, &closed);
+  int slot = profile_slot(time / second + zone_s);
+  finding = find(s, x, profile_usual(&s->profile, slot, x), share, closed);
+  if (time / second - s->began < day_s && finding.score < gross) {
+    finding.score = 0;
+  }
+  profile_learn(&s->profile, slot, x, share, closed);
+  if (closed) {
+    age(s);
+  }
+  s->grain = x != s->looked ? fmin(s->grain, fabs(x - s->looked)) : s->grain;
+  s->looked = x;
+  s->samples++;
+  remember(s, value, time);
+  return finding;
+}
