@@ -128,12 +128,8 @@ static double distance(const struct novelty *n, int grid, double x) {
   return fmax(fmin(down, up), 0);
 }
 
-double novelty_of(const struct novelty *n, double x, double least, double ignored) {
-  if (n->width == 0) {
-    return 0;
-  }
-  double away = (distance(n, 0, x) + distance(n, 1, x)) / NOVELTY_GRIDS - ignored;
-  return away > 0 ? away / fmax(novelty_range(n), least) : 0;
+double novelty_distance(const struct novelty *n, double x) {
+  return n->width == 0 ? 0 : (distance(n, 0, x) + distance(n, 1, x)) / NOVELTY_GRIDS;
 }
 
 // One value far outside does not make the others one bin.
@@ -147,7 +143,8 @@ void novelty_learn(struct novelty *n, double x) {
   if (n->width == 0) {
     n->width = first_width(x);
     n->low = x - HALF * n->width;
-  } else {
+  }
+  if (x < n->low || x >= n->low + BINS * n->width) {
     x = near_known(n, x);
   }
   while (x < n->low || x >= n->low + BINS * n->width) {

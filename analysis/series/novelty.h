@@ -27,9 +27,8 @@ struct novelty_band {
   double low, high; // known values around, or the nearest ones; both 0 before anything was seen
 };
 
-// How far `x` lies from what is known, differences up to `ignored` taken as none: in units of the known range, or of `least`
-// where that is larger. 0 before anything was seen.
-double novelty_of(const struct novelty *novelty, double x, double least, double ignored);
+// How far x lies from what is known; 0 before anything was seen.
+double novelty_distance(const struct novelty *novelty, double x);
 // Makes x known, or what is nearest to it within 64 known ranges. |x| is at most 1e300.
 void novelty_learn(struct novelty *novelty, double x);
 // A new generation begins; `era`: with it eight are over.

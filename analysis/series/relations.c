@@ -11,7 +11,8 @@ enum {
   ROWS_MOST = 4096,  // rows that count
   USUAL_ROWS = 1000, // of which what is usual of the distance is learned
   USUAL_KNOWN = 10,
-  YOUNG_ROWS = 400,   // until then more is learned
+  YOUNG_ROWS = 400,
+  THINNED = 8,
   LAG = 10,           // rows: how alike values are after so many tells how slow a metric is
   REFRESHED = 20,     // the factor is made anew after a twentieth of the rows …
   REFRESHED_MOST = 16 // … and after so many
@@ -31,13 +32,13 @@ static const double learned_below = 0.9;   // of the limit
 static const double constant_share = 0.01; // of its value: the standard deviation of what has never changed
 
 struct metric {
-  double mean;
-  float recent[LAG];  // values learned last, by their number
-  float lag_variance; // covariance of values LAG rows apart
-  float scale;        // standard deviation, as in the factor
-  float deviation;    // of the last row, in scales
-  float pull;         // of the last row: its deviations seen through the factor
-  bool live;          // it changes
+  double mean, origin; // and the first value
+  float recent[LAG];   // how far the last values were from the first, by their number
+  float lag_variance;  // covariance of values LAG rows apart
+  float scale;         // standard deviation, as in the factor
+  float deviation;     // of the last row, in scales
+  float pull;          // of the last row: its deviations seen through the factor
+  bool live;           // it changes
 };
 
 struct relations {
@@ -165,21 +166,39 @@ static void make_factor(struct relations *r) {
   r->since = 0;
 }
 
+// NAN stays NAN.
+static double limited(double value, double most) {
+  return value > most ? most : value < -most ? -most : value;
+}
+
+// Four sums at a time: the compiler makes one instruction of them.
+static float sum_of_products(const float *a, const float *b, size_t count) {
+  float sums[4] = {0, 0, 0, 0};
+  size_t k = 0;
+  for (; k + 4 <= count; k += 4) {
+    for (size_t lane = 0; lane < 4; lane++) {
+      sums[lane] += a[k + lane] * b[k + lane];
+    }
+  }
+  for (; k < count; k++) {
+    sums[0] += a[k] * b[k];
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 // Forward substitution: `pull` becomes the deviations seen through the factor. A reading that is missing is what the metrics
 // before it let expect. Returns the distance, in units of the expected one.
 static double measure(struct relations *r, const double *values) {
+  float pulls[RELATIONS_MOST];
   double square = 0;
   for (size_t i = 0; i < r->count; i++) {
     struct metric *m = &r->metrics[i];
-    double off = fmax(fmin((values[i] - m->mean) / (double)m->scale, most_deviation), -most_deviation);
     const float *row = &r->factor[at(i, 0)];
-    float told = 0; // by the metrics before it
-    for (size_t k = 0; k < i; k++) {
-      told += row[k] * r->metrics[k].pull;
-    }
-    m->deviation = isnan(values[i]) ? told : (float)off;
-    m->pull = (m->deviation - told) / row[i];
-    square += (double)m->pull * (double)m->pull;
+    float told = sum_of_products(row, pulls, i); // by the metrics before it
+    double off = limited((values[i] - m->mean) / (double)m->scale, most_deviation);
+    m->deviation = isnan(off) ? told : (float)off;
+    m->pull = pulls[i] = (m->deviation - told) / row[i];
+    square += (double)pulls[i] * (double)pulls[i];
   }
   r->square = square;
   return sqrt(square) / r->expected;
@@ -191,10 +210,10 @@ static double judge(struct relations *r, double distance) {
   r->smoothed = r->smoothed < 0 ? distance : r->smoothed + smoothing * (distance - r->smoothed);
   if (r->rows >= ROWS_KNOWN && r->usual_rows >= USUAL_KNOWN) {
     double usual = r->usual_mean + beyond * sqrt(r->usual_variance);
-    over = r->smoothed / (margin * (1 + of_metrics * r->live / r->rows) * fmax(usual, 1e-9));
+    over = r->smoothed / (margin * (1 + of_metrics * r->live / r->rows) * (usual > 1e-9 ? usual : 1e-9));
   }
   if (over < 1) {
-    double weight = 1 / fmin(r->usual_rows + 1, USUAL_ROWS);
+    double weight = 1 / (r->usual_rows + 1 < USUAL_ROWS ? r->usual_rows + 1 : USUAL_ROWS);
     double off = r->smoothed - r->usual_mean;
     r->usual_mean += weight * off;
     r->usual_variance = (1 - weight) * (r->usual_variance + weight * off * off);
@@ -203,35 +222,56 @@ static double judge(struct relations *r, double distance) {
   return over;
 }
 
-// `most`: how far a value may be from the mean.
-static void learn_metric(struct metric *m, double off, double weight, double most, size_t number) {
-  float *recent = &m->recent[number % LAG];
-  double value = m->mean + off;
+// `most`: how far a value may be from the mean. `before`: how far it was from it LAG rows ago, or NAN.
+static void learn_metric(struct metric *m, double off, double weight, double most, double before) {
   m->mean += weight * off;
-  if (number >= LAG) {
-    double before = fmax(fmin((double)*recent - m->mean, most), -most);
-    m->lag_variance = (float)((1 - weight) * (double)m->lag_variance + weight * off * before);
+  if (!isnan(before)) {
+    m->lag_variance = (float)((1 - weight) * (double)m->lag_variance + weight * off * limited(before - weight * off, most));
   }
-  *recent = (float)value;
 }
 
-static void learn(struct relations *r, const double *values) {
-  double off[RELATIONS_MOST];
-  double most[RELATIONS_MOST];
-  double weight = 1 / fmin(r->rows + 1, ROWS_MOST);
-  for (size_t i = 0; i < r->count; i++) {
-    most[i] = r->factored ? most_deviation * (double)r->metrics[i].scale : INFINITY;
-    off[i] = isnan(values[i]) ? 0 : fmax(fmin(values[i] - r->metrics[i].mean, most[i]), -most[i]);
-  }
+// `recent`: of the same metrics, LAG rows ago; NAN: there was none.
+static void learn_covariance(struct relations *r, const double *off, const double *most, const double *recent, double rows) {
+  double weight = rows / fmin(r->rows + rows, ROWS_MOST);
   for (size_t i = 0; i < r->count; i++) {
     double *row = &r->covariance[at(i, 0)];
     for (size_t j = 0; r->rows > 0 && j <= i; j++) {
       row[j] = (1 - weight) * (row[j] + weight * off[i] * off[j]);
     }
-    learn_metric(&r->metrics[i], off[i], weight, most[i], r->learned);
+    learn_metric(&r->metrics[i], off[i], weight, most[i], recent[i]);
   }
-  r->rows = fmin(r->rows + 1, ROWS_MOST);
+  r->rows = fmin(r->rows + rows, ROWS_MOST);
   r->since++;
+}
+
+static void learn_row(struct relations *r, const double *values, double rows) {
+  double off[RELATIONS_MOST];
+  double most[RELATIONS_MOST];
+  double recent[RELATIONS_MOST];
+  const size_t place = r->learned % LAG;
+  for (size_t i = 0; i < r->count; i++) {
+    struct metric *m = &r->metrics[i];
+    most[i] = r->factored ? most_deviation * (double)m->scale : most_value;
+    off[i] = isnan(values[i]) ? 0 : limited(values[i] - m->mean, most[i]);
+    m->origin = r->learned == 0 ? off[i] : m->origin;
+    recent[i] = r->learned < LAG ? NAN : m->origin + (double)m->recent[place] - m->mean;
+    m->recent[place] = (float)(m->mean - m->origin + off[i]);
+  }
+  learn_covariance(r, off, most, recent, rows);
+}
+
+// Once much is known one row in eight is learned, and counts for eight; of the others it is kept what they were.
+static void learn(struct relations *r, const double *values) {
+  const unsigned apart = r->rows < YOUNG_ROWS ? 1 : THINNED;
+  const size_t place = r->learned % LAG;
+  if (r->learned % apart == 0) {
+    learn_row(r, values, apart);
+  } else {
+    for (size_t i = 0; i < r->count; i++) {
+      struct metric *m = &r->metrics[i];
+      m->recent[place] = (float)(m->mean - m->origin) + m->deviation * m->scale;
+    }
+  }
   r->learned++;
 }
 
@@ -242,19 +282,16 @@ static void begin_anew(struct relations *r) {
   prepare(r, count);
 }
 
-double relations_observe(struct relations *r, const double *given) {
-  double values[RELATIONS_MOST];
+double relations_observe(struct relations *r, const double *values) {
   double over = 0;
-  for (size_t i = 0; i < r->count; i++) {
-    values[i] = isnan(given[i]) ? NAN : fmax(fmin(given[i], most_value), -most_value);
-  }
   if (r->rows >= ROWS_USED) {
-    if (!r->factored || r->since > fmin(r->rows / REFRESHED, REFRESHED_MOST)) {
+    double apart = r->rows / REFRESHED;
+    if (!r->factored || r->since > (apart < REFRESHED_MOST ? apart : REFRESHED_MOST)) {
       make_factor(r);
     }
     over = judge(r, measure(r, values));
   }
-  double young = fmax(1 - r->rows / YOUNG_ROWS, 0);
+  double young = r->rows < YOUNG_ROWS ? 1 - r->rows / YOUNG_ROWS : 0;
   if (over < learned_below * (1 + young)) {
     learn(r, values);
     r->unlearned = 0;
@@ -262,7 +299,8 @@ double relations_observe(struct relations *r, const double *given) {
     begin_anew(r);
   }
   r->open = over >= 1 || (r->open && over >= closed_below);
-  return r->open ? fmax(over / (1 + over), 0.5) : over / (1 + over);
+  double score = over / (1 + over);
+  return r->open && score < 0.5 ? 0.5 : score;
 }
 
 double relations_deviation(const struct relations *r, size_t metric) {

@@ -1,6 +1,5 @@
 #include "analysis/series/series.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -23,7 +22,7 @@ static const double floor_of_views = 0.002; // below this nothing is told apart
 static const double of_news = 0.15;         // what each news takes off the next
 static const double threshold = 0.0036;     // from which on it is an alert: scores are scaled to it
 static const double told_by_value = 0.05;   // so far from all values the time of day says no more
-static const double still_score = 0.75;
+static const double activity_score = 0.75;
 static const double most_away = 1;        // farther away is not more
 static const double gross = 0.99;         // what is said of a series in its first day
 static const double few_grains = 16;      // over a range of no more than so many steps, one more is nothing new
@@ -139,26 +138,45 @@ static void set_floors(const struct series *s, double *least, double *ignored) {
   *ignored = novelty_range(&s->views[SERIES_VALUE]) <= few_grains * s->grain ? s->grain : 0;
 }
 
+// How far a value lies from what its view knows, as a share of the known range.
+static double away_of(const struct series *s, enum series_cause view, double y) {
+  double least;
+  double ignored;
+  double distance = novelty_distance(&s->views[view], y);
+  if (distance == 0) {
+    return 0;
+  }
+  set_floors(s, &least, &ignored);
+  return distance > ignored ? (distance - ignored) / fmax(novelty_range(&s->views[view]), least) : 0;
+}
+
 // The view's largest of the last samples.
 static double hold(struct series *s, int view, double away) {
   float *held = s->held[view];
-  double most = away;
-  held[s->samples % SERIES_HELD] = (float)fmin(away, FLT_MAX);
+  float most = 0;
+  held[s->samples % SERIES_HELD] = away < most_away ? (float)away : (float)most_away;
   for (int i = 0; i < SERIES_HELD; i++) {
-    most = fmax(most, (double)held[i]);
+    most = held[i] > most ? held[i] : most;
   }
-  return most;
+  return (double)most;
 }
 
-// How new the sample is in all views together.
-static double look(struct series *s, const double y[SERIES_VIEWS], bool warm, double away[SERIES_VIEWS]) {
-  double least;
-  double ignored;
+// How new the sample is in all views together. What was known before is told in `finding`.
+static double look(struct series *s, const double y[SERIES_VIEWS], bool warm, struct series_finding *finding) {
+  double away[SERIES_VIEWS] = {0};
   double product = 1;
-  set_floors(s, &least, &ignored);
   for (int view = 0; view < SERIES_VIEWS; view++) {
-    away[view] = warm ? novelty_of(&s->views[view], y[view], least, ignored) : 0;
-    product *= fmin(hold(s, view, away[view]), most_away) + floor_of_views;
+    away[view] = warm ? away_of(s, (enum series_cause)view, y[view]) : 0;
+    product *= hold(s, view, away[view]) + floor_of_views;
+  }
+  if (away[SERIES_VALUE] > 0 || away[SERIES_TIME_OF_DAY] > 0) {
+    bool of_day = away[SERIES_VALUE] < told_by_value && away[SERIES_TIME_OF_DAY] > away[SERIES_VALUE];
+    double usual = y[SERIES_VALUE] - y[SERIES_TIME_OF_DAY];
+    struct novelty_band now = novelty_band(&s->views[SERIES_TIME_OF_DAY]);
+    finding->cause = of_day ? SERIES_TIME_OF_DAY : SERIES_VALUE;
+    finding->band = of_day ? (struct novelty_band){usual + now.low, usual + now.high} : novelty_band(&s->views[SERIES_VALUE]);
+  }
+  for (int view = 0; view < SERIES_VIEWS; view++) {
     novelty_learn(&s->views[view], y[view]);
   }
   return sqrt(product);
@@ -199,35 +217,30 @@ static double judge_news(struct series *s, double newness, double share, bool cl
   return left;
 }
 
+// Others show in their values when they are busy.
+static bool is_coarse(const struct series *s) {
+  return s->changes > 0 && (!s->third || series_kind(s) == SERIES_SPARSE);
+}
+
 static double scaled(double newness) {
   return newness / (newness + threshold);
 }
 
 static struct series_finding find(struct series *s, double x, double usual, double share, bool closed) {
-  struct series_finding finding = {.looked = x, .steps = s->steps};
+  struct series_finding finding = {.looked = x};
   const double y[SERIES_VIEWS] = {x, x - usual};
-  double away[SERIES_VIEWS];
   bool warm = s->steps >= WARM_STEPS && s->samples >= WARM_STEPS;
-  finding.band = novelty_band(&s->views[SERIES_VALUE]);
-  struct novelty_band now = novelty_band(&s->views[SERIES_TIME_OF_DAY]);
+  double newness = judge_news(s, look(s, y, warm, &finding), share, closed);
+  double change = s->samples > 0 ? x - s->looked : 0;
   uint32_t longest = s->activity.longest;
-  double newness = judge_news(s, look(s, y, warm, away), share, closed);
-  enum activity_kind still = activity_observe(&s->activity, x, s->samples > 0 ? x - s->looked : 0, s->steps, share, closed);
-  if (!warm) {
-    return finding;
-  }
-  finding.score = newness > 0 ? scaled(newness) : 0;
-  if (away[SERIES_VALUE] < told_by_value && away[SERIES_TIME_OF_DAY] > away[SERIES_VALUE]) {
-    finding.cause = SERIES_TIME_OF_DAY;
-    finding.band = (struct novelty_band){usual + now.low, usual + now.high};
-  }
-  bool coarse =
-      s->changes > 0 && (!s->third || series_kind(s) == SERIES_SPARSE); // others show in their values when they are busy
-  if (still != ACTIVITY_NONE && (still != ACTIVITY_BUSY || coarse) && finding.score < still_score) {
-    finding.score = still_score;
-    finding.cause = still == ACTIVITY_LOW ? SERIES_LOW : still == ACTIVITY_CALM ? SERIES_CALM : SERIES_BUSY;
+  enum activity_kind activity = activity_observe(&s->activity, x, change, s->steps, share, closed);
+  finding.score = warm && newness > 0 ? scaled(newness) : 0;
+  if (warm && activity != ACTIVITY_NONE && finding.score < activity_score && (activity != ACTIVITY_BUSY || is_coarse(s))) {
+    finding.score = activity_score;
+    finding.cause = activity == ACTIVITY_LOW ? SERIES_LOW : activity == ACTIVITY_CALM ? SERIES_CALM : SERIES_BUSY;
     finding.steps = activity_low_for(&s->activity, s->steps);
     finding.longest = longest;
+    finding.band = novelty_band(&s->views[SERIES_VALUE]);
   }
   return finding;
 }

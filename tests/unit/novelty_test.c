@@ -5,6 +5,12 @@
 
 #include "analysis/series/novelty.h"
 
+// As a share of the known range.
+static double novelty_of(const struct novelty *n, double x, double least, double ignored) {
+  double away = novelty_distance(n, x) - ignored;
+  return away > 0 ? away / fmax(novelty_range(n), least) : 0;
+}
+
 enum { BINS = 64, AGES = NOVELTY_GENERATIONS + 2 };
 
 struct plain {
