@@ -34,13 +34,15 @@ static bool begin(void *arg, const char *folder, const char *const *metrics, siz
   if (series == NULL) {
     return false;
   }
+  device->series = series;
+  device->count = count;
   relations_free(device->relations);
-  *device = (struct device){series, has_relations(count) ? relations_new(count) : NULL, count};
+  device->relations = has_relations(count) ? relations_new(count) : NULL;
   if (has_relations(count) && device->relations == NULL) {
     return false;
   }
   for (size_t i = 0; i < count; i++) {
-    series_init(&series[i], 0);
+    series_init(&device->series[i], 0);
   }
   return true;
 }

@@ -75,7 +75,7 @@ static void prepare(struct relations *r, size_t count) {
   r->count = count;
   r->smoothed = -1;
   r->covariance = (double *)&r->metrics[count];
-  r->factor = (float *)&r->covariance[triangle(count)];
+  r->factor = (float *)(void *)&r->covariance[triangle(count)];
 }
 
 struct relations *relations_new(size_t count) {
@@ -308,7 +308,7 @@ double relations_deviation(const struct relations *r, size_t metric) {
 }
 
 void relations_explain(const struct relations *r, double *shares) {
-  double solved[RELATIONS_MOST];
+  double solved[RELATIONS_MOST] = {0};
   for (size_t i = r->count; i-- > 0;) {
     double sum = (double)r->metrics[i].pull;
     for (size_t k = i + 1; k < r->count; k++) {

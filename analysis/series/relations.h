@@ -18,9 +18,9 @@ enum { RELATIONS_LEAST = 3, RELATIONS_MOST = 128 }; // metrics
 struct relations;
 
 // For so many metrics, RELATIONS_LEAST to RELATIONS_MOST. NULL when memory ran out.
-struct relations *relations_new(size_t metrics);
+struct relations *relations_new(size_t count);
 void relations_free(struct relations *relations);
-size_t relations_size(size_t metrics); // bytes
+size_t relations_size(size_t count); // bytes
 
 // A row: a value for each metric, NAN where it is missing. Returns how unusual it is, from 0 to 1; from 0.5 on it is an alert, as
 // long as it lasts. 0 before enough is known.

@@ -71,7 +71,7 @@ static void plain_widen(struct plain *p, bool down) {
 static void plain_narrow(struct plain *p, bool up) {
   struct plain before = *p;
   memset(p->known, 0, sizeof p->known);
-  p->low += up ? BINS / 2 * p->width : 0;
+  p->low += up ? BINS * p->width / 2 : 0;
   p->width /= 2;
   for (int grid = 0; grid < NOVELTY_GRIDS; grid++) {
     for (int age = 0; age < AGES; age++) {
@@ -90,7 +90,7 @@ static void plain_narrow(struct plain *p, bool up) {
 static void plain_learn(struct plain *p, double x) {
   if (p->width == 0) {
     p->width = first_width(x);
-    p->low = x - BINS / 2 * p->width;
+    p->low = x - BINS * p->width / 2;
   } else {
     int lowest;
     int highest = 0;

@@ -40,6 +40,7 @@ Parts (all but soak, unless some are named; what a part is compared with is meas
   persistence            a broker with a million messages queued: the pause of its save, what is lost when it is killed
   store                  a month of 100 devices (--devices) in the store: bytes a sample, compression, rollups, what dashboards ask, beside one row a sample
   connectivity           fleets of simulated devices for a month: false silents, delays; cost; outages of our own through the store; up to half an hour
+  series                 what a sample costs the detectors of values, with few series and a million
   soak                   memory of vedette-ingest on the firehose, each minute for --minutes; the only part that must be named
   callgrind, callgrind64 instructions a report
 Nothing else should run on the machine meanwhile; a part that others disturb is measured again. Everything stops by itself and leaves nothing behind."""

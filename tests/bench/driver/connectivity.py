@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from deploy.local.errors import StackError
 
 from . import blindness
 from .lab import Lab
+from .programs import run
 from .results import Results, Row
 
 STATE_MOST = 256          # bytes
@@ -20,7 +20,6 @@ INSTRUCTIONS_MOST = 400   # of the detector an observation
 DELAY_MOST = 2.0          # cadences, median of mains devices
 COUNTED_DEVICES = 2_000   # under callgrind
 COUNTED_MINUTES = 10
-LONGEST_S = 1800
 # Inclusive; names as callgrind has them.
 COUNTED = {"detector": r"detectors/connectivity\.c:observe", "observe": r"cost\.c:cost_observe", "advance": r"cost\.c:cost_advance",
            "detector advance": r"detectors/connectivity\.c:advance"}
@@ -33,16 +32,6 @@ def connectivity(lab: Lab) -> dict[str, float]:
 
 def _program(lab: Lab, name: str) -> list[str]:
     return [str(lab.build / "tests" / "bench" / name), "--config", str(lab.root / "deploy" / "vedette.example.yaml")]
-
-
-def _run(argv: list[str]) -> str:
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=LONGEST_S, check=False)
-    except FileNotFoundError:
-        raise StackError(f"{argv[0]} is not installed") from None
-    if done.returncode != 0:
-        raise StackError(f"{argv[0]} failed: {(done.stderr or done.stdout).strip()[-300:]}")
-    return done.stdout
 
 
 def _flat(values: dict[str, Any], prefix: str) -> dict[str, float]:
@@ -58,7 +47,7 @@ def _flat(values: dict[str, Any], prefix: str) -> dict[str, float]:
 def _fleets(lab: Lab) -> dict[str, float]:
     words = ["--quick"] if lab.scale.quick_fleets else []
     figures: dict[str, float] = {}
-    for line in _run(_program(lab, "bench_connectivity") + words).splitlines():
+    for line in run(_program(lab, "bench_connectivity") + words).splitlines():
         said = json.loads(line)
         figures |= _flat(said, f"{said['kind']}: ")
     return figures
@@ -69,8 +58,8 @@ def _instructions(lab: Lab) -> dict[str, float]:
     argv = [*_program(lab, "bench_connectivity_cost"), "--devices", str(COUNTED_DEVICES), "--warm", "200", "--minutes", str(COUNTED_MINUTES)]
     with tempfile.TemporaryDirectory(prefix="vd-callgrind-") as folder:
         out = Path(folder, "out")
-        _run(["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=cost_counted", f"--callgrind-out-file={out}", *argv])
-        listing = _run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(out)])
+        run(["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=cost_counted", f"--callgrind-out-file={out}", *argv])
+        listing = run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(out)])
     return {f"instructions {name}": _counted(listing, pattern) / (COUNTED_DEVICES * COUNTED_MINUTES) for name, pattern in COUNTED.items()}
 
 
@@ -83,7 +72,7 @@ def _counted(listing: str, pattern: str) -> int:
 
 def _million(lab: Lab) -> dict[str, float]:
     argv = [*_program(lab, "bench_connectivity_cost"), "--devices", str(lab.scale.cost_devices), "--warm", "15", "--minutes", "5"]
-    return _flat(json.loads(_run(argv)), "cost ")
+    return _flat(json.loads(run(argv)), "cost ")
 
 
 # --- the table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import backlog, beside, broker, connections, connectivity, firehose, instructions, peers, persistence, recorded, soak, store
+from . import backlog, beside, broker, connections, connectivity, firehose, instructions, peers, persistence, recorded, series, soak, store
 from .lab import DEVICES, Lab
 from .results import Results, Row
 
@@ -52,11 +52,12 @@ PARTS: dict[str, Part] = {
     "recorded": lambda lab, _: recorded.recorded(lab),
     "store": lambda lab, _: store.store(lab),
     "connectivity": lambda lab, _: connectivity.connectivity(lab),
+    "series": lambda lab, _: series.series(lab),
     "callgrind": lambda lab, _: instructions.callgrind(lab),
     "callgrind64": lambda lab, _: instructions.callgrind(lab, 64),
 }
 # The same every time, or long.
-ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "erasure", "recorded", "store", "connectivity", "callgrind", "callgrind64"}
+ONCE = {"connections", "backlog", "backlog-broker", "persistence", "soak", "erasure", "recorded", "store", "connectivity", "series", "callgrind", "callgrind64"}
 IF_NAMED = {"soak"}  # longer than all others
 NEEDS = {"paho-quiet": "paho", "offered": "null", "half": "null", "saturated": "null", "erasure": "null", "keeper": "ingest", "ingest": "paho", "ingest64": "paho64",
          "repeats": "ingest", "repeats-dup": "ingest", "repeats-all": "ingest",
@@ -75,6 +76,7 @@ def rows(results: Results) -> list[Row]:
     """The table."""
     makers = (_paho, _ingest, _repeats, _copy, _peers, _null, _offered_rows, connections.connection_rows, backlog.backlog_rows,
               persistence.persistence_rows, soak.soak_rows, beside.beside_rows, recorded.recorded_rows, store.store_rows, connectivity.connectivity_rows,
+              series.series_rows,
               _instructions)
     return [row for maker in makers for row in maker(results)]
 
