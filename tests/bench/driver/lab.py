@@ -56,15 +56,16 @@ class Scale:
     fleet_devices: int  # a report each ten minutes, for two days
     quick_fleets: bool  # of the connectivity model: two days instead of thirty
     cost_devices: int   # in memory
+    clean_series: int   # of each kind, for a month
     blind_devices: int  # during an outage of ours
 
 
 FULL = Scale(reports=600_000, big_reports=200_000, warm=20_000, settle_s=5, seconds=10, connections=15_000, cadence_s=20,
              backlog_s=120, queued=960_000, ask_save=False, after_save_s=10, minutes=60,
-             store_devices=100, store_days=30, fleet_devices=10_000, quick_fleets=False, cost_devices=1_000_000, blind_devices=50_000)
+             store_devices=100, store_days=30, fleet_devices=10_000, quick_fleets=False, cost_devices=1_000_000, clean_series=1_000, blind_devices=50_000)
 QUICK = Scale(reports=30_000, big_reports=8_000, warm=4_000, settle_s=4, seconds=3, connections=300, cadence_s=4,
               backlog_s=10, queued=50_000, ask_save=True, after_save_s=2, minutes=2,
-              store_devices=10, store_days=4, fleet_devices=200, quick_fleets=True, cost_devices=20_000, blind_devices=500)
+              store_devices=10, store_days=4, fleet_devices=200, quick_fleets=True, cost_devices=20_000, clean_series=20, blind_devices=500)
 
 
 @dataclass(frozen=True)

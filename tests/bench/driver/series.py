@@ -29,7 +29,14 @@ def series(lab: Lab) -> dict[str, float]:
     for metrics in METRICS:
         words = [program, "--series", "1", "--warm", "1", "--steps", "1", "--metrics", str(metrics)]
         figures[f"instructions {metrics}"] = instructions(words, "cost_relations") / (ROWS * metrics)
-    return figures
+    return figures | _clean(lab)
+
+
+def _clean(lab: Lab) -> dict[str, float]:
+    """Of simulated series with which nothing is wrong: samples that reach so many times what an alert needs, in 1,000 series and days."""
+    program = str(lab.build / "tests" / "bench" / "bench_series_clean")
+    lines = [json.loads(line) for line in run([program, "--series", str(lab.scale.clean_series)]).splitlines()]
+    return {f"clean {line['kind']}: {times}": float(value) for line in lines for times, value in line.items() if times != "kind"}
 
 
 def series_rows(results: Results) -> list[Row]:
@@ -46,4 +53,6 @@ def series_rows(results: Results) -> list[Row]:
                   f"the average {f[f'{name} bands_ns']:.1f} ns; one core") for name in ("few", "many")]
     found += [Row(f"  {metrics} metrics together, instructions a metric", f"{f[f'instructions {metrics}']:,.0f}",
                   f"{f[f'instructions {metrics}'] / METRIC_MOST:.2f} of wanted", "500 rows known") for metrics in METRICS]
-    return found
+    kinds = [name.removeprefix("clean ").removesuffix(": 1") for name in f if name.startswith("clean ") and name.endswith(": 1")]
+    return found + [Row(f"  clean series: {kind}", f"{f[f'clean {kind}: 1']:.0f} in 1,000 days", "",
+                        ", ".join(f"{f[f'clean {kind}: {times}']:.2f} at {times} times that" for times in (8, 64, 256))) for kind in kinds]
