@@ -27,11 +27,18 @@ struct activity {
 
 enum activity_kind { ACTIVITY_NONE, ACTIVITY_LOW, ACTIVITY_CALM, ACTIVITY_BUSY };
 
+struct activity_finding {
+  enum activity_kind kind;
+  bool news;     // it is told now
+  double chance; // of it, at each step (tail.h); 1 where none can be stated: how long a series stays low has any tail, and what
+                 // is busy is a count
+};
+
 void activity_init(struct activity *activity);
 // A value, and how much it differs from the one before. `step`: steps since the series began, of which `share` belongs to this
-// sample; `closed`: a step is over. What is told is told at one sample.
-enum activity_kind activity_observe(struct activity *activity, double value, double change, uint32_t step, double share,
-                                    bool closed);
+// sample; `closed`: a step is over. What is told is told at one sample; its chance is given for as long as it lasts.
+struct activity_finding activity_observe(struct activity *activity, double value, double change, uint32_t step, double share,
+                                         bool closed);
 // How long it has been below its mean, and how long it usually is at most; steps.
 uint32_t activity_low_for(const struct activity *activity, uint32_t step);
 

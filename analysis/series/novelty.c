@@ -1,11 +1,13 @@
 #include "analysis/series/novelty.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 enum { BINS = 64, HALF = BINS / 2, NARROW_BELOW = 15 };
-static const double first_share = 1e-3;     // of the first value: the range to begin with …
-static const double reach_of_learning = 64; // known ranges beyond the known values
-static const double first_smallest = 1e-9;  // … of which a value is at least this
+static const double first_share = 1e-3;      // of the first value: the range to begin with …
+static const double reach_of_learning = 64;  // known ranges beyond the known values; of a single value …
+static const double reach_of_constant = 1e9; // … so many times itself, or 1
+static const double first_smallest = 1e-9;   // … of which a value is at least this
 
 static double first_width(double x) {
   return fmax(fabs(x), first_smallest) * first_share / BINS;
@@ -132,11 +134,16 @@ double novelty_distance(const struct novelty *n, double x) {
   return n->width == 0 ? 0 : (distance(n, 0, x) + distance(n, 1, x)) / NOVELTY_GRIDS;
 }
 
-// One value far outside does not make the others one bin.
+// One value far outside does not make the others one bin. What has only been one value so far has no range to go by.
 static double near_known(const struct novelty *n, double x) {
-  double reach = reach_of_learning * novelty_range(n);
+  uint64_t bits = known(n, 0);
   struct novelty_band band = novelty_band(n);
-  return reach > 0 ? fmax(fmin(x, band.high + reach), band.low - reach) : x;
+  if (bits == 0) {
+    return x;
+  }
+  bool constant = (bits & (bits - 1)) == 0;
+  double reach = constant ? reach_of_constant * fmax(fabs(band.low), 1) : reach_of_learning * novelty_range(n);
+  return fmax(fmin(x, band.low + novelty_range(n) + reach), band.low - reach);
 }
 
 void novelty_learn(struct novelty *n, double x) {

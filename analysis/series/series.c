@@ -1,5 +1,7 @@
 #include "analysis/series/series.h"
 
+#include "analysis/series/tail.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +12,9 @@ enum {
   NEWS_HALVES = 2000,
   BLOCK_STEPS = 20,
   BEHIND_MOST = 16,
+  DAY_STEPS = 86400 / STEP_S,
+  REMEMBERED_STEPS = NOVELTY_GENERATIONS * GENERATION_STEPS,
+  ALIKE_A_DAY = 10, // values of a day that are not like their neighbours
   ZEROS_OF = 1000,
   COUNTER_RISES = 100, // in a row: then it is one …
   COUNTER_FALLS = 3    // … until it has fallen so often without beginning anew
@@ -48,6 +53,10 @@ static bool is_counter(const struct series *s) {
   return s->counter == 1 || s->counter == 2;
 }
 
+static bool is_sparse(const struct series *s) {
+  return s->zeros > sparse_share && s->changes > 0;
+}
+
 enum series_kind series_kind(const struct series *s) {
   if (is_counter(s)) {
     return SERIES_COUNTER;
@@ -61,7 +70,7 @@ enum series_kind series_kind(const struct series *s) {
   if (!s->third) {
     return SERIES_SWITCH;
   }
-  return s->zeros > sparse_share ? SERIES_SPARSE : SERIES_GAUGE;
+  return is_sparse(s) ? SERIES_SPARSE : SERIES_GAUGE;
 }
 
 // What was learned is of another quantity: all but the kind is forgotten.
@@ -130,7 +139,7 @@ static double pass_time(struct series *s, double gap_s, bool *closed) {
 static void set_floors(const struct series *s, double *least, double *ignored) {
   if (isinf(s->grain)) {
     double level = fabs(s->looked);
-    *least = constant_range * level;
+    *least = fmax(constant_range * level, s->whole ? constant_whole : 0);
     *ignored = fmax(constant_share * level, s->whole ? constant_whole : 0);
     return;
   }
@@ -161,20 +170,55 @@ static double hold(struct series *s, int view, double away) {
   return (double)most;
 }
 
-// How new the sample is in all views together. What was known before is told in `finding`.
+// Values of which the view's range is: of a sparse series those that are not zero. Those of the time of the day are of as many
+// days, and neighbours are alike.
+static double seen_by(const struct series *s, enum series_cause view) {
+  double steps = fmin(s->steps, REMEMBERED_STEPS);
+  steps *= is_sparse(s) ? 1 - (double)s->zeros : 1;
+  return view == SERIES_VALUE ? steps : steps * ALIKE_A_DAY / DAY_STEPS;
+}
+
+// A constant changes for the first time with the chance of one in as many as were seen; how much is known of others only.
+static double chance_of(const struct series *s, enum series_cause view, double y, double away) {
+  if (isinf(s->grain)) {
+    return 1 / (seen_by(s, SERIES_VALUE) + 1) / (1 + away);
+  }
+  struct novelty_band band = novelty_band(&s->views[view]);
+  double often = is_sparse(s) ? 1 - (double)s->zeros : 1; // it is not zero
+  double typical = view == SERIES_VALUE ? s->activity.mean / often : 0;
+  typical = fmin(fmax(typical, band.low), band.high);
+  double side = y > typical ? typical - band.low : band.high - typical;
+  double extent = side > 0 ? (band.high - band.low) / side : INFINITY;
+  return SERIES_VIEWS * often * tail_chance(seen_by(s, view), extent, away);
+}
+
+// What is said of a sample that is new in some view, before it is known.
+static void explain(const struct series *s, const double y[SERIES_VIEWS], const double away[SERIES_VIEWS],
+                    struct series_finding *finding) {
+  bool of_day = away[SERIES_VALUE] < told_by_value && away[SERIES_TIME_OF_DAY] > away[SERIES_VALUE];
+  double usual = y[SERIES_VALUE] - y[SERIES_TIME_OF_DAY];
+  struct novelty_band now = novelty_band(&s->views[SERIES_TIME_OF_DAY]);
+  finding->cause = of_day ? SERIES_TIME_OF_DAY : SERIES_VALUE;
+  finding->band = of_day ? (struct novelty_band){usual + now.low, usual + now.high} : novelty_band(&s->views[SERIES_VALUE]);
+  for (int view = 0; view < SERIES_VIEWS; view++) {
+    if (away[view] > 0) {
+      finding->chance = fmin(finding->chance, chance_of(s, (enum series_cause)view, y[view], away[view]));
+    }
+  }
+}
+
+// How new the sample is in all views together.
 static double look(struct series *s, const double y[SERIES_VIEWS], bool warm, struct series_finding *finding) {
   double away[SERIES_VIEWS] = {0};
   double product = 1;
+  bool news = false;
   for (int view = 0; view < SERIES_VIEWS; view++) {
     away[view] = warm ? away_of(s, (enum series_cause)view, y[view]) : 0;
+    news = news || away[view] > 0;
     product *= hold(s, view, away[view]) + floor_of_views;
   }
-  if (away[SERIES_VALUE] > 0 || away[SERIES_TIME_OF_DAY] > 0) {
-    bool of_day = away[SERIES_VALUE] < told_by_value && away[SERIES_TIME_OF_DAY] > away[SERIES_VALUE];
-    double usual = y[SERIES_VALUE] - y[SERIES_TIME_OF_DAY];
-    struct novelty_band now = novelty_band(&s->views[SERIES_TIME_OF_DAY]);
-    finding->cause = of_day ? SERIES_TIME_OF_DAY : SERIES_VALUE;
-    finding->band = of_day ? (struct novelty_band){usual + now.low, usual + now.high} : novelty_band(&s->views[SERIES_VALUE]);
+  if (news) {
+    explain(s, y, away, finding);
   }
   for (int view = 0; view < SERIES_VIEWS; view++) {
     novelty_learn(&s->views[view], y[view]);
@@ -217,30 +261,45 @@ static double judge_news(struct series *s, double newness, double share, bool cl
   return left;
 }
 
-// Others show in their values when they are busy.
+// It has few values, or changes rarely: others show in their values when they are busy, and these are calm by chance.
 static bool is_coarse(const struct series *s) {
-  return s->changes > 0 && (!s->third || series_kind(s) == SERIES_SPARSE);
+  bool few = novelty_range(&s->views[SERIES_VALUE]) <= few_grains * s->grain;
+  return s->changes > 0 && (!s->third || is_sparse(s) || few);
 }
 
 static double scaled(double newness) {
   return newness / (newness + threshold);
 }
 
+static void add_activity(struct series *s, double x, double share, bool closed, struct series_finding *finding) {
+  static const enum series_cause causes[] = {SERIES_VALUE, SERIES_LOW, SERIES_CALM, SERIES_BUSY};
+  double change = s->samples > 0 ? x - s->looked : 0;
+  uint32_t longest = s->activity.longest;
+  struct activity_finding found = activity_observe(&s->activity, x, change, s->steps, share, closed);
+  bool coarse = found.kind != ACTIVITY_NONE && is_coarse(s);
+  bool says = found.kind != ACTIVITY_NONE && (found.kind != ACTIVITY_BUSY || coarse);
+  found.chance = coarse ? 1 : found.chance;
+  bool news = says && found.news && finding->score < activity_score;
+  if (news || (says && found.chance < finding->chance)) {
+    finding->score = news ? activity_score : finding->score;
+    finding->cause = causes[found.kind];
+    finding->steps = activity_low_for(&s->activity, s->steps);
+    finding->longest = longest;
+    finding->band = novelty_band(&s->views[SERIES_VALUE]);
+  }
+  finding->chance = says ? fmin(finding->chance, found.chance) : finding->chance;
+}
+
 static struct series_finding find(struct series *s, double x, double usual, double share, bool closed) {
-  struct series_finding finding = {.looked = x};
+  struct series_finding finding = {.looked = x, .chance = 1};
   const double y[SERIES_VIEWS] = {x, x - usual};
   bool warm = s->steps >= WARM_STEPS && s->samples >= WARM_STEPS;
   double newness = judge_news(s, look(s, y, warm, &finding), share, closed);
-  double change = s->samples > 0 ? x - s->looked : 0;
-  uint32_t longest = s->activity.longest;
-  enum activity_kind activity = activity_observe(&s->activity, x, change, s->steps, share, closed);
   finding.score = warm && newness > 0 ? scaled(newness) : 0;
-  if (warm && activity != ACTIVITY_NONE && finding.score < activity_score && (activity != ACTIVITY_BUSY || is_coarse(s))) {
-    finding.score = activity_score;
-    finding.cause = activity == ACTIVITY_LOW ? SERIES_LOW : activity == ACTIVITY_CALM ? SERIES_CALM : SERIES_BUSY;
-    finding.steps = activity_low_for(&s->activity, s->steps);
-    finding.longest = longest;
-    finding.band = novelty_band(&s->views[SERIES_VALUE]);
+  add_activity(s, x, share, closed, &finding);
+  if (!warm) {
+    finding.score = 0;
+    finding.chance = 1;
   }
   return finding;
 }
@@ -261,7 +320,7 @@ static void remember(struct series *s, double value, int64_t time) {
 }
 
 struct series_finding series_observe(struct series *s, double value, int64_t time, int32_t zone_s) {
-  struct series_finding finding = {0};
+  struct series_finding finding = {.chance = 1};
   bool closed;
   if (isnan(value) || !accept_time(s, time)) {
     return finding;
@@ -281,8 +340,9 @@ struct series_finding series_observe(struct series *s, double value, int64_t tim
   double share = pass_time(s, gap_s, &closed);
   int slot = profile_slot(time / second + zone_s);
   finding = find(s, x, profile_usual(&s->profile, slot, x), share, closed);
-  if (time / second - s->began < day_s && finding.score < gross) {
-    finding.score = 0;
+  if (time / second - s->began < day_s) {
+    finding.score = finding.score < gross ? 0 : finding.score;
+    finding.chance = 1; // neighbours are alike: of a day that is not over nobody knows how little was seen
   }
   profile_learn(&s->profile, slot, x, share, closed);
   if (closed) {

@@ -58,10 +58,11 @@ _Static_assert(sizeof(struct series) <= 700, "a million series take 0.7 GB");
 
 enum series_cause { SERIES_VALUE, SERIES_TIME_OF_DAY, SERIES_LOW, SERIES_CALM, SERIES_BUSY };
 
-// What is said of a sample. `score`: 0 nothing, 1 most; an alert is due from 0.5 on. The rest explains it and is valid with a
-// score above 0.
+// What is said of a sample. `score`: 0 nothing, 1 most; where there are few series an alert is due from 0.5 on. `chance`: that a
+// sample of a series with which nothing is wrong is as unusual as this one, or more; for installations with many. The rest
+// explains it and is valid with a score above 0 or a chance below 1.
 struct series_finding {
-  double score;
+  double score, chance;
   enum series_cause cause;
   double looked;            // at: the value, of a counter its rate
   struct novelty_band band; // what is usual; of SERIES_TIME_OF_DAY about now

@@ -96,9 +96,9 @@ static void plain_learn(struct plain *p, double x) {
     int highest = 0;
     span(p, &lowest, &highest);
     double range = lowest < 0 ? 0 : (highest - lowest + 1) * p->width;
-    double least = p->low + lowest * p->width - 64 * range;
-    double most = p->low + (highest + 1) * p->width + 64 * range;
-    x = range == 0 ? x : x < least ? least : x > most ? most : x;
+    double from = p->low + lowest * p->width;
+    double reach = lowest == highest ? 1e9 * fmax(fabs(from), 1) : 64 * range;
+    x = range == 0 ? x : x < from - reach ? from - reach : x > from + range + reach ? from + range + reach : x;
   }
   while (x < p->low || x >= p->low + BINS * p->width) {
     plain_widen(p, x < p->low);

@@ -54,5 +54,13 @@ def series_rows(results: Results) -> list[Row]:
     found += [Row(f"  {metrics} metrics together, instructions a metric", f"{f[f'instructions {metrics}']:,.0f}",
                   f"{f[f'instructions {metrics}'] / METRIC_MOST:.2f} of wanted", "500 rows known") for metrics in METRICS]
     kinds = [name.removeprefix("clean ").removesuffix(": 1") for name in f if name.startswith("clean ") and name.endswith(": 1")]
-    return found + [Row(f"  clean series: {kind}", f"{f[f'clean {kind}: 1']:.0f} in 1,000 days", "",
-                        ", ".join(f"{f[f'clean {kind}: {times}']:.2f} at {times} times that" for times in (8, 64, 256))) for kind in kinds]
+    return found + [_clean_row(f, kind) for kind in kinds]
+
+
+def _clean_row(f: dict[str, float], kind: str) -> Row:
+    def of(name: str) -> float:
+        return f[f"clean {kind}: {name}"]
+
+    return Row(f"  clean series: {kind}", f"{of('1'):.0f} in 1,000 days", f"{of('chance 5'):.2f} of the chance stated, 10⁻⁵",
+               f"at the threshold of an installation with few series; {of('chance 4'):.2f} at 10⁻⁴, {of('chance 6'):.2f} at 10⁻⁶ ({of('of chance 6'):.0f}), {of('chance 7'):.2f} at 10⁻⁷;"
+               f" with five alerts a day for 100,000 series a value one range outside is found in {of('found 1'):.0%}, two in {of('found 2'):.0%}, four in {of('found 4'):.0%}")
