@@ -136,7 +136,9 @@ def _ask_series(lab: Lab, month: Fleet) -> dict[str, float]:
     asking = _Asking(lab)
 
     def series(days: int) -> dict[str, Any]:
-        since, number = month.end - dt.timedelta(days=days), chance.randrange(month.devices)
+        # Not older than the five minutes are kept, however long it took to come here.
+        since = max(month.end - dt.timedelta(days=days), dt.datetime.now(dt.UTC) - dt.timedelta(days=7.9)) if days == 7 else month.end - dt.timedelta(days=days)
+        number = chance.randrange(month.devices)
         return {"device": month.base + number, "credential": f"{month.prefix}-{number}", "metric": chance.randrange(METRICS) + 1, "since": since,
                 "until": month.end, "points": POINTS, "width": (month.end - since) / POINTS}
 
