@@ -28,6 +28,13 @@ static const struct {
     [ALERT_COHORT_SILENT] = {"cohort silent", true},
     [ALERT_RECONNECT_STORM] = {"reconnect storm", true},
     [ALERT_DID_NOT_RETURN] = {"did not return", true},
+    [ALERT_BYTES_OUT] = {"bytes out", false},
+    [ALERT_BYTES_IN] = {"bytes in", false},
+    [ALERT_PACKETS_OUT] = {"packets out", false},
+    [ALERT_PACKETS_IN] = {"packets in", false},
+    [ALERT_CONNECTIONS] = {"connections", false},
+    [ALERT_DESTINATIONS] = {"destinations", false},
+    [ALERT_LISTENING_PORTS] = {"listening ports", false},
 };
 
 const char *alert_kind_name(enum alert_kind kind) {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { LISTS = 34 };
+enum { LISTS = 37 };
 
 // Where the lists of a commit are, to make and to free them all.
 static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
@@ -36,6 +36,9 @@ static void find_lists(struct feed_commit *c, struct list **out[LISTS]) {
                               &c->missing_received,
                               &c->state_devices,
                               &c->states,
+                              &c->series_devices,
+                              &c->series_metrics,
+                              &c->series_states,
                               &c->clock_feeds,
                               &c->clock_numbers,
                               &c->clock_received,
@@ -123,6 +126,18 @@ static void list_windows(struct feed_commit *c, const struct context *context) {
   }
 }
 
+static void list_series(struct feed_commit *c, struct device *device) {
+  for (uint32_t i = 0; i < device->values.count; i++) {
+    struct held_value *held = device->values.list[i];
+    if (held->dirty) {
+      list_int(c->series_devices, device->id);
+      list_int(c->series_metrics, held->metric);
+      list_bytes(c->series_states, (const uint8_t *)&held->value, sizeof held->value);
+      held->dirty = false;
+    }
+  }
+}
+
 static void list_states(struct feed_commit *c, const struct context *context, struct clock *clocks) {
   struct device *device;
   struct device *next;
@@ -134,6 +149,7 @@ static void list_states(struct feed_commit *c, const struct context *context, st
       list_bytes(c->states, device->state, fleet_state_size());
       device->dirty = false;
     }
+    list_series(c, device);
   }
   for (struct model *model = context->fleet->models; model != NULL; model = model->hh.next) {
     if (model->dirty) {

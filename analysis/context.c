@@ -339,10 +339,14 @@ void completeness_note(struct context *context, struct device *device, int64_t h
       context, (struct effect){.kind = EFFECT_COMPLETENESS, .device = device->id, .at = hour, .name = reason, .counts = counts});
 }
 
+bool context_may_rank(struct context *context) {
+  return !context->suppressed && context->ranks++ < RANKS_A_SECOND;
+}
+
 json_t *rank_among_peers(struct context *context, const struct device *device, const struct detector *detector,
                          double (*value)(const void *state), const char *unit) {
   size_t at = 0;
-  if (context->suppressed || context->ranks++ >= RANKS_A_SECOND) {
+  if (!context_may_rank(context)) {
     return NULL;
   }
   while (at < detector_count && detectors[at] != detector) {

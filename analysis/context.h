@@ -61,6 +61,8 @@ void context_free(struct context *context);
 // Appends an effect; takes its strings over. An effect that memory does not hold ends the process: the step is not committed and
 // is done again after the restart.
 void context_effect(struct context *context, struct effect effect);
+// A rank walks the fleet: only so many are made within a second of event time, and none in replay.
+bool context_may_rank(struct context *context);
 // As JSON; its values are given up. The caller frees it; NULL when memory ran out.
 char *explanation_text(const struct explanation *explanation);
 

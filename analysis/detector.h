@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 // UNKEPT: messages that were shed, or rejected past the dead letters that are kept; only counted. LEVEL: how much is left of a
-// device's battery, as a report says whose model names the metric for it.
+// device's battery, as a report says whose model names the metric for it. TRAFFIC: of the publisher's own network.
 enum observation_kind {
   OBSERVE_CONNECTIVITY,
   OBSERVE_REPORT,
@@ -25,13 +25,21 @@ enum observation_kind {
   OBSERVE_FIRMWARE,
   OBSERVE_DEAD_LETTER,
   OBSERVE_UNKEPT,
-  OBSERVE_LEVEL
+  OBSERVE_LEVEL,
+  OBSERVE_TRAFFIC
 };
 
 // A device is shown what is about it (SUBJECT) and what it sent (PUBLISHER); most are both.
 enum { ROLE_SUBJECT = 1, ROLE_PUBLISHER = 2 };
 
 enum { OBSERVATION_TEXT = 160, FIRMWARE_HASH = 32 };
+
+// Of the interval that ended with the report.
+struct observed_traffic {
+  int64_t span; // microseconds
+  int64_t bytes_out, bytes_in, packets_out, packets_in;
+  int32_t connections, destinations, listening; // open, distinct, ports
+};
 
 // Times are Unix microseconds.
 struct observation {
@@ -49,7 +57,10 @@ struct observation {
   bool will;     // CONNECTIVITY: the broker says it, not the device
   bool hashed;   // FIRMWARE: `hash` was given
   uint8_t hash[FIRMWARE_HASH];
-  char text[OBSERVATION_TEXT]; // FIRMWARE: version; EVENT: subject; DEAD_LETTER: detail; valid UTF-8
+  union {
+    char text[OBSERVATION_TEXT];     // FIRMWARE: version; EVENT: subject; DEAD_LETTER: detail; valid UTF-8
+    struct observed_traffic traffic; // TRAFFIC
+  };
 };
 
 struct device;

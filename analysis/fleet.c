@@ -35,6 +35,9 @@ size_t fleet_state_size(void) {
 uint32_t fleet_state_version(void) {
   uint32_t version = 2166136261U; // FNV-1a over the detectors' sizes and versions
   for (size_t i = 0; i < detector_count; i++) {
+    if (detectors[i]->state_size == 0) {
+      continue;
+    }
     version = (version ^ detectors[i]->version) * 16777619U;
     version = (version ^ (uint32_t)detectors[i]->state_size) * 16777619U;
   }
@@ -179,8 +182,10 @@ void fleet_clear(struct fleet *fleet) {
   struct label *label;
   struct label *next_label;
   timers_free(&fleet->timers);
+  fleet->series = 0;
   HASH_ITER(hh, fleet->devices, device, next) {
     HASH_DEL(fleet->devices, device); // NOLINT(clang-analyzer-unix.Malloc): it cannot follow uthash
+    values_free(&device->values);
     free(device->credential);
     free(device);
   }

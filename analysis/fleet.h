@@ -4,6 +4,7 @@
 
 #include "analysis/detector.h"
 #include "analysis/timers.h"
+#include "analysis/values.h"
 
 #include <uthash.h>
 
@@ -38,6 +39,7 @@ struct device {
   int64_t created_at, next_visit;               // Unix microseconds; 0: none
   struct device *children, *sibling;            // of the gateway; and the next of its children
   struct timer timer;
+  struct value_list values;
   bool active, critical;
   bool dirty;        // state changed since the last checkpoint
   uint32_t live;     // a bit for each alert kind
@@ -62,6 +64,8 @@ struct fleet {
   struct label *labels;
   struct release *releases;
   struct timers timers;
+  uint32_t series;     // of all devices together
+  bool series_refused; // there were to be more than there may be
 };
 
 // What the registry says of a device. Texts are copied; NULL or "": not given.

@@ -88,7 +88,7 @@ void group_note(struct group *group, const struct feed_row *row) {
     return;
   }
   static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE,
-                                                OBSERVE_DEAD_LETTER,  OBSERVE_UNKEPT, OBSERVE_LEVEL};
+                                                OBSERVE_DEAD_LETTER,  OBSERVE_UNKEPT, OBSERVE_LEVEL, OBSERVE_TRAFFIC};
   *noted = (struct noted){.batch = batch, .place = group->noted_count};
   struct observation *o = &noted->observation;
   o->kind = kinds[row->kind];
@@ -109,6 +109,12 @@ void group_note(struct group *group, const struct feed_row *row) {
   o->hashed = row->hash != NULL;
   if (row->hash != NULL) {
     memcpy(o->hash, row->hash, FIRMWARE_HASH);
+  }
+  if (row->kind == FEED_TRAFFIC) {
+    const struct feed_traffic *t = &row->traffic;
+    o->traffic = (struct observed_traffic){t->span,       t->bytes_out,   t->bytes_in,     t->packets_out,
+                                           t->packets_in, t->connections, t->destinations, t->listening};
+    return;
   }
   // Subjects have at most 128 bytes, versions 64; details are ASCII: cutting never splits a character.
   size_t length = row->text_length < OBSERVATION_TEXT - 1 ? row->text_length : OBSERVATION_TEXT - 1;

@@ -86,6 +86,14 @@ static void take_state(int32_t id, const uint8_t *state, size_t size, void *arg)
   }
 }
 
+static void take_series(int32_t id, int32_t metric, const uint8_t *state, size_t size, void *arg) {
+  struct worker *worker = arg;
+  struct device *device = fleet_find(&worker->fleet, id);
+  if (device != NULL) {
+    values_load(&worker->context, device, metric, state, size);
+  }
+}
+
 static void take_connectivity(int32_t id, const char *state, void *arg) {
   struct worker *worker = arg;
   struct device *device = fleet_find(&worker->fleet, id);
@@ -144,6 +152,7 @@ void answers_bind(struct worker *worker) {
       .model = take_model, .device = take_device, .release = take_release, .window = take_window, .arg = worker};
   worker->start = (struct feed_start){.feed = take_clock,
                                       .state = take_state,
+                                      .series = take_series,
                                       .firmware = take_firmware,
                                       .connectivity = take_connectivity,
                                       .live_alert = take_alert,

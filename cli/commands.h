@@ -41,6 +41,7 @@ COMMAND(owner_list);
 COMMAND(retention_clear);
 COMMAND(retention_list);
 COMMAND(retention_set);
+COMMAND(series_show);
 COMMAND(status);
 COMMAND(tail);
 COMMAND(version);

@@ -17,7 +17,7 @@ enum { PATIENCE_S = 60 }; // for the workers
 // Where rows were deleted that told a name; dead rows keep it until they are vacuumed.
 static const char *const tables[] = {"device",       "owner",        "dead_letter",      "alert",          "alert_event",
                                      "erasing",      "connectivity", "connectivity_now", "detector_state", "connectivity_change",
-                                     "completeness", "maintenance"};
+                                     "completeness", "maintenance",  "series_state"};
 
 // Vacuums them. Nothing depends on it: what fails, autovacuum does later.
 static void vacuum(PGconn *connection) {

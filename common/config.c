@@ -54,6 +54,8 @@ static const struct setting settings[] = {
     {"analysis.worker", NAME, AT(analysis.worker), 0, 0, NULL},
     {"analysis.poll_ms", UINT32, AT(analysis.poll_ms), 10, 60000, "200"},
     {"analysis.checkpoint_s", UINT32, AT(analysis.checkpoint_s), 1, 86400, "60"},
+    {"analysis.alerts_a_day", REAL, AT(analysis.alerts_a_day), 0.001, 100000, "5"},
+    {"analysis.series_most", UINT32, AT(analysis.series_most), 1, 100000000, "100000"},
     {"analysis.connectivity.rate", REAL, AT(analysis.connectivity.rate), 0.000001, 1, "0.0001"},
     {"analysis.connectivity.slack_s", REAL, AT(analysis.connectivity.slack_s), 0.1, 3600, "1.5"},
     {"analysis.connectivity.young", REAL, AT(analysis.connectivity.young), 1, 100, "3"},

@@ -126,6 +126,14 @@ static void take_states(const PGresult *rows, void *arg) {
   }
 }
 
+static void take_series(const PGresult *rows, void *arg) {
+  const struct feed_start *start = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    start->series(field_int4(rows, i, 0), field_int4(rows, i, 1), (const uint8_t *)PQgetvalue(rows, i, 2),
+                  (size_t)PQgetlength(rows, i, 2), start->arg);
+  }
+}
+
 static void take_running(const PGresult *rows, void *arg) {
   const struct feed_start *start = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
@@ -163,6 +171,8 @@ struct script *feed_start(int16_t lane, struct feed_start *start) {
                     " FROM store.checkpoint, jsonb_array_elements(feeds) AS f WHERE lane = $1",
                     1, parameters, take_clocks, start);
   script_add_binary(script, "SELECT device, state FROM store.detector_state WHERE lane = $1", 1, parameters, take_states, start);
+  script_add_binary(script, "SELECT device, metric, state FROM store.series_state WHERE lane = $1 ORDER BY device, metric", 1,
+                    parameters, take_series, start);
   script_add_binary(script, "SELECT DISTINCT ON (device) device, version FROM store.firmware ORDER BY device, time DESC", 0, NULL,
                     take_running, start);
   script_add_binary(script, "SELECT coalesce(max(step), 0) FROM store.analysed_batch WHERE lane = $1", 1, parameters,
@@ -284,6 +294,31 @@ static void take_levels(const PGresult *rows, void *arg) {
   take_rows(rows, arg, FEED_LEVEL);
 }
 
+static void take_traffic(const PGresult *rows, void *arg) {
+  const struct feed_rows *out = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    const struct feed_row row = {.kind = FEED_TRAFFIC,
+                                 .batch = field_int8(rows, i, 0),
+                                 .device = field_int4(rows, i, 1),
+                                 .publisher = field_int4(rows, i, 2),
+                                 .time = field_time(rows, i, 3),
+                                 .received = field_time(rows, i, 4),
+                                 .boot = field_int8(rows, i, 5),
+                                 .sequence = field_int8(rows, i, 6),
+                                 .marks = field_int4(rows, i, 7),
+                                 .text = "",
+                                 .traffic = {.span = field_int8(rows, i, 8),
+                                             .bytes_out = field_int8(rows, i, 9),
+                                             .bytes_in = field_int8(rows, i, 10),
+                                             .packets_out = field_int8(rows, i, 11),
+                                             .packets_in = field_int8(rows, i, 12),
+                                             .connections = field_int4(rows, i, 13),
+                                             .destinations = field_int4(rows, i, 14),
+                                             .listening = field_int4(rows, i, 15)}};
+    out->row(&row, out->arg);
+  }
+}
+
 static void take_events(const PGresult *rows, void *arg) {
   take_rows(rows, arg, FEED_EVENT);
 }
@@ -345,6 +380,13 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
   if (rows->levels) {
     add_levels(script, parameters, rows);
   }
+  script_add_binary(script,
+                    "SELECT t.batch, t.device, t.publisher, t.time, r.received, t.boot, t.sequence, r.marks::integer, t.span,"
+                    " t.bytes_out, t.bytes_in, t.packets_out, t.packets_in, t.connections, t.destinations,"
+                    " cardinality(t.listening_tcp) + cardinality(t.listening_udp) FROM store.traffic t JOIN store.report r"
+                    " USING (device, time, publisher, boot, sequence) WHERE t.batch = ANY ($1::bigint[])"
+                    " ORDER BY r.received, t.device, t.publisher, t.boot, t.sequence",
+                    1, parameters, take_traffic, rows);
   script_add_binary(
       script,
       "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, 0, kind::integer, count, " NOTHING
@@ -452,6 +494,14 @@ static void add_checkpoint(struct script *script, const struct feed_commit *c) {
              " FROM unnest($2::integer[], $3::bytea[]) AS u(device, state) WHERE NOT store.is_erased(u.device)"
              " ON CONFLICT (lane, device) DO UPDATE SET state = excluded.state",
              3, states, NULL, NULL);
+  const char *series[] = {n[0].text, list_literal(c->series_devices), list_literal(c->series_metrics),
+                          list_literal(c->series_states)};
+  script_add(script,
+             "INSERT INTO store.series_state (lane, device, metric, state) SELECT $1, u.device, u.metric, u.state"
+             " FROM unnest($2::integer[], $3::integer[], $4::bytea[]) AS u(device, metric, state)"
+             " WHERE NOT store.is_erased(u.device)"
+             " ON CONFLICT (lane, device, metric) DO UPDATE SET state = excluded.state",
+             4, series, NULL, NULL);
   const char *clocks[] = {n[0].text,
                           n[1].text,
                           n[2].text,

@@ -47,8 +47,9 @@ struct script *feed_registry(struct feed_registry *registry);
 struct feed_start {
   void (*feed)(int32_t feed, int64_t number, int64_t received_to, int64_t seeing_since, void *arg); // clocks at the checkpoint
   void (*state)(int32_t device, const uint8_t *state, size_t size, void *arg); // device < 0: of the model -device
-  void (*firmware)(int32_t device, const char *version, void *arg);            // that ran at the checkpoint, as far as is known
-  void (*connectivity)(int32_t device, const char *state, void *arg);          // as committed, see feed_live
+  void (*series)(int32_t device, int32_t metric, const uint8_t *state, size_t size, void *arg);
+  void (*firmware)(int32_t device, const char *version, void *arg);   // that ran at the checkpoint, as far as is known
+  void (*connectivity)(int32_t device, const char *state, void *arg); // as committed, see feed_live
   void (*live_alert)(int32_t device, const char *kind, const char *key, void *arg); // as above; keys only of device 0
   void (*blind)(int64_t began, const char *away, void *arg); // as above: the interval that is open, if one is
   void *arg;
@@ -86,7 +87,21 @@ struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches);
 // --- rows of batches
 
 // One row of any kind; `kind` as in enum feed_kind. Fields that a kind lacks are 0 or "".
-enum feed_kind { FEED_CONNECTIVITY, FEED_REPORT, FEED_EVENT, FEED_FIRMWARE, FEED_DEAD_LETTER, FEED_UNKEPT, FEED_LEVEL };
+enum feed_kind {
+  FEED_CONNECTIVITY,
+  FEED_REPORT,
+  FEED_EVENT,
+  FEED_FIRMWARE,
+  FEED_DEAD_LETTER,
+  FEED_UNKEPT,
+  FEED_LEVEL,
+  FEED_TRAFFIC
+};
+struct feed_traffic {
+  int64_t span; // microseconds
+  int64_t bytes_out, bytes_in, packets_out, packets_in;
+  int32_t connections, destinations, listening;
+};
 struct feed_row {
   enum feed_kind kind;
   int64_t batch; // key
@@ -98,7 +113,8 @@ struct feed_row {
   bool retained;
   const char *text; // subject, version, reason, detail
   size_t text_length;
-  const uint8_t *hash; // 32 bytes or NULL
+  const uint8_t *hash;         // 32 bytes or NULL
+  struct feed_traffic traffic; // FEED_TRAFFIC
 };
 typedef void (*feed_row_cb)(const struct feed_row *row, void *arg);
 struct feed_rows {
@@ -134,6 +150,7 @@ struct feed_commit {
   int64_t checkpoint; // step
   int32_t version;
   struct list *state_devices, *states;
+  struct list *series_devices, *series_metrics, *series_states;
   struct list *clock_feeds, *clock_numbers, *clock_received, *clock_seeing;
 };
 struct script *feed_commit(const struct feed_commit *commit);

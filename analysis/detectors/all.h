@@ -17,5 +17,6 @@ extern const struct detector detector_loss;
 extern const struct detector detector_clock;
 extern const struct detector detector_battery;
 extern const struct detector detector_never_seen;
+extern const struct detector detector_traffic;
 
 #endif

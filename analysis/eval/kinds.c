@@ -10,7 +10,9 @@ const struct kind kinds[] = {
     {"clock", KIND_ALERT},          {"battery", KIND_ALERT},           {"message rate", KIND_ALERT},
     {"message volume", KIND_ALERT}, {"identity mismatch", KIND_ALERT}, {"malformed burst", KIND_ALERT},
     {"messages shed", KIND_ALERT},  {"login failures", KIND_ALERT},    {"firmware not released", KIND_ALERT},
-    {"records lost", KIND_ALERT},   {"rows missing", KIND_ALERT},
+    {"records lost", KIND_ALERT},   {"rows missing", KIND_ALERT},      {"bytes out", KIND_ALERT},
+    {"bytes in", KIND_ALERT},       {"packets out", KIND_ALERT},       {"packets in", KIND_ALERT},
+    {"connections", KIND_ALERT},    {"destinations", KIND_ALERT},      {"listening ports", KIND_ALERT},
 };
 const size_t kinds_count = sizeof kinds / sizeof kinds[0];
 
@@ -35,6 +37,7 @@ static const struct expectation expectations[] = {
     {"bad_values", {"malformed burst", NULL}, false},
     {"firmware", {"firmware not released", NULL}, false}, // known: false, the default
     {"login_failures", {"login failures", NULL}, false},
+    {"traffic", {"bytes out", "destinations"}, true}, // not in a device's first day
 };
 
 const struct kind *kind_find(const char *name) {

@@ -10,7 +10,6 @@ enum {
   WARM_STEPS = 50, // before anything is said
   GENERATION_STEPS = 875,
   NEWS_HALVES = 2000,
-  BLOCK_STEPS = 20,
   BEHIND_MOST = 16,
   DAY_STEPS = 86400 / STEP_S,
   REMEMBERED_STEPS = NOVELTY_GENERATIONS * GENERATION_STEPS,
@@ -243,7 +242,7 @@ static bool is_worst(struct series *s, double newness, bool closed) {
   for (int i = 0; i < SERIES_BLOCKS; i++) {
     worst = worst && (float)newness > s->worst[i];
   }
-  if (closed && ++s->block_steps >= BLOCK_STEPS) {
+  if (closed && ++s->block_steps >= SERIES_BLOCK_STEPS) {
     s->block_steps = 0;
     memmove(&s->worst[1], &s->worst[0], (SERIES_BLOCKS - 1) * sizeof s->worst[0]);
     s->worst[0] = 0;
@@ -261,14 +260,23 @@ static double judge_news(struct series *s, double newness, double share, bool cl
   return left;
 }
 
+static double scaled(double newness) {
+  return newness / (newness + threshold);
+}
+
+bool series_is_warm(const struct series *s) {
+  return s->steps >= WARM_STEPS && s->samples >= WARM_STEPS;
+}
+
+double series_block_score(const struct series *s, int block) {
+  double newness = (double)s->worst[block];
+  return newness > floor_of_views * 1.003 ? scaled(newness) : 0;
+}
+
 // It has few values, or changes rarely: others show in their values when they are busy, and these are calm by chance.
 static bool is_coarse(const struct series *s) {
   bool few = novelty_range(&s->views[SERIES_VALUE]) <= few_grains * s->grain;
   return s->changes > 0 && (!s->third || is_sparse(s) || few);
-}
-
-static double scaled(double newness) {
-  return newness / (newness + threshold);
 }
 
 static void add_activity(struct series *s, double x, double share, bool closed, struct series_finding *finding) {
@@ -293,7 +301,7 @@ static void add_activity(struct series *s, double x, double share, bool closed, 
 static struct series_finding find(struct series *s, double x, double usual, double share, bool closed) {
   struct series_finding finding = {.looked = x, .chance = 1};
   const double y[SERIES_VIEWS] = {x, x - usual};
-  bool warm = s->steps >= WARM_STEPS && s->samples >= WARM_STEPS;
+  bool warm = series_is_warm(s);
   double newness = judge_news(s, look(s, y, warm, &finding), share, closed);
   finding.score = warm && newness > 0 ? scaled(newness) : 0;
   add_activity(s, x, share, closed, &finding);

@@ -16,7 +16,7 @@
 #include "analysis/series/novelty.h"
 #include "analysis/series/profile.h"
 
-enum { SERIES_VERSION = 1, SERIES_VIEWS = 2, SERIES_HELD = 5, SERIES_BLOCKS = 6 };
+enum { SERIES_VERSION = 1, SERIES_VIEWS = 2, SERIES_HELD = 5, SERIES_BLOCKS = 6, SERIES_BLOCK_STEPS = 20 };
 
 // What kind of series it is, as its samples show, or as was declared.
 enum series_kind {
@@ -74,6 +74,10 @@ void series_init(struct series *series, int counter);
 // A sample at `time` (microseconds since 1970) in a time zone that is `zone_s` seconds east of UTC then. Samples that are not
 // newer than the newest are left out; when the time has gone back for good, it is followed.
 struct series_finding series_observe(struct series *series, double value, int64_t time, int32_t zone_s);
+// Enough was seen for something to be said.
+bool series_is_warm(const struct series *series);
+// The highest score in the present block of steps (0) and in those before it, whether it was told or not.
+double series_block_score(const struct series *series, int block);
 enum series_kind series_kind(const struct series *series);
 const char *series_kind_name(enum series_kind kind);
 

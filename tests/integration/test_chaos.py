@@ -233,7 +233,8 @@ def check_alerts(installation: Installation) -> None:
 
 CONCLUSIONS = ("SELECT device, kind, key, state, severity, opened_at, cleared_at, count, sentence, explanation FROM store.alert"
                " ORDER BY device, kind, opened_at",
-               "SELECT lane, device, encode(state, 'hex') FROM store.detector_state ORDER BY device")
+               "SELECT lane, device, encode(state, 'hex') FROM store.detector_state ORDER BY device",
+               "SELECT lane, device, metric, encode(state, 'hex') FROM store.series_state ORDER BY device, metric")
 
 
 def check_analysis_afresh(installation: Installation) -> None:
@@ -241,7 +242,7 @@ def check_analysis_afresh(installation: Installation) -> None:
     killed one showed them everything exactly once."""
     before = [installation.query(statement, role=books.ADMIN) for statement in CONCLUSIONS]
     with installation.stack.postgres.connect(books.ADMIN) as session, session.cursor() as cursor:
-        cursor.execute("TRUNCATE store.analysed_batch, store.checkpoint, store.detector_state, store.connectivity_now,"
+        cursor.execute("TRUNCATE store.analysed_batch, store.checkpoint, store.detector_state, store.series_state, store.connectivity_now,"
                        " store.connectivity_change, store.alert, store.alert_event")
     installation.stack.start_analysis()
     books.wait_analysed(installation)
@@ -249,6 +250,7 @@ def check_analysis_afresh(installation: Installation) -> None:
     after = [installation.query(statement, role=books.ADMIN) for statement in CONCLUSIONS]
     assert before[0] == after[0]
     assert before[1] == after[1]
+    assert before[2] == after[2]
 
 
 # --- (a) everything but the broker

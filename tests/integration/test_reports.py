@@ -117,6 +117,6 @@ def test_what_is_missing_of_an_hour_is_stored(stack: Installation) -> None:
     stack.kill9("vedette-analysis")
     with contextlib.closing(stack.stack.postgres.connect(ADMIN)) as session, session.cursor() as cursor:
         cursor.execute("UPDATE store.completeness SET missing = 1; DELETE FROM store.analysed_batch; DELETE FROM store.connectivity_change;"
-                       "DELETE FROM store.checkpoint; DELETE FROM store.detector_state")
+                       "DELETE FROM store.checkpoint; DELETE FROM store.detector_state; DELETE FROM store.series_state")
     stack.stack.start_analysis()
     stack.wait_for("SELECT sum(missing)::int FROM vedette.completeness", expect=30)

@@ -255,7 +255,7 @@ static void until(void **state) {
 static void nothing_is_expected(void **state) {
   (void)state;
   happened("duplicate", "a", 0, 100, "");
-  happened("traffic", "b", 0, 100, "");
+  happened("value", "b", 0, 100, "");
   raised("message rate", "a", 10);
   raised("message rate", "c", 10);
   run();

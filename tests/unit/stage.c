@@ -4,6 +4,8 @@ const int64_t second = 1000000;
 const int64_t start = INT64_C(1790000000) * 1000000;
 
 struct config_analysis config = {
+    .alerts_a_day = 5,
+    .series_most = 1000,
     .connectivity =
         {.rate = 0.0001, .slack_s = 1.5, .young = 1, .guard_s = 10, .frozen_learn_h = 24, .never_seen_h = 168, .blind_s = 60},
     .rate = {.window_s = 10, .deviations = 6, .ratio = 3},

@@ -25,7 +25,7 @@ RETURN_S = 60         # until all devices are back at a broker that was away
 CATCHES_UP = 20       # times real time: batches that wait in the journal
 LONGEST_S = 900.0
 CASES = ("ingest", "backlog", "broker", "store")  # what is away; "backlog": ingest, and what waited comes slowly
-TABLES = ("batch", "report", "connectivity", "analysed_batch", "checkpoint", "detector_state", "connectivity_now", "connectivity_change", "alert",
+TABLES = ("batch", "report", "connectivity", "analysed_batch", "checkpoint", "detector_state", "series_state", "connectivity_now", "connectivity_change", "alert",
           "alert_event", "blind_interval")
 
 PLAN = """
