@@ -1,5 +1,6 @@
 #include "analysis/series/series.h"
 
+#include "analysis/series/kind.h"
 #include "analysis/series/tail.h"
 
 #include <math.h>
@@ -13,12 +14,8 @@ enum {
   BEHIND_MOST = 16,
   DAY_STEPS = 86400 / STEP_S,
   REMEMBERED_STEPS = NOVELTY_GENERATIONS * GENERATION_STEPS,
-  ALIKE_A_DAY = 10, // values of a day that are not like their neighbours
-  ZEROS_OF = 1000,
-  COUNTER_RISES = 100, // in a row: then it is one …
-  COUNTER_FALLS = 3    // … until it has fallen so often without beginning anew
+  ALIKE_A_DAY = 10 // values of a day that are not like their neighbours
 };
-static const float sparse_share = 0.9F;
 static const double largest = 1e36; // values beyond are taken as this: floats hold it
 static const int64_t second = 1000000;
 static const int64_t day_s = 86400;
@@ -43,35 +40,6 @@ void series_init(struct series *s, int counter) {
   activity_init(&s->activity);
 }
 
-const char *series_kind_name(enum series_kind kind) {
-  static const char *const names[] = {"new", "constant", "switch", "sparse", "counter", "gauge"};
-  return names[kind];
-}
-
-static bool is_counter(const struct series *s) {
-  return s->counter == 1 || s->counter == 2;
-}
-
-static bool is_sparse(const struct series *s) {
-  return s->zeros > sparse_share && s->changes > 0;
-}
-
-enum series_kind series_kind(const struct series *s) {
-  if (is_counter(s)) {
-    return SERIES_COUNTER;
-  }
-  if (s->steps < WARM_STEPS) {
-    return SERIES_NEW;
-  }
-  if (s->changes == 0) {
-    return SERIES_CONSTANT;
-  }
-  if (!s->third) {
-    return SERIES_SWITCH;
-  }
-  return is_sparse(s) ? SERIES_SPARSE : SERIES_GAUGE;
-}
-
 // What was learned is of another quantity: all but the kind is forgotten.
 static void begin_anew(struct series *s, uint8_t counter) {
   struct series anew;
@@ -84,39 +52,9 @@ static void begin_anew(struct series *s, uint8_t counter) {
   *s = anew;
 }
 
-// A fall of a counter to less than half is a new beginning.
-static bool is_fall(const struct series *s, double value) {
-  return value < s->last && (!is_counter(s) || value > s->last / 2);
-}
-
-static void learn_kind(struct series *s, double value) {
-  s->whole = s->whole && value == floor(value);
-  s->zeros += ((value == 0) - s->zeros) / (float)(s->samples < ZEROS_OF ? s->samples + 1 : ZEROS_OF);
-  if (s->samples == 0) {
-    s->first = value;
-    return;
-  }
-  if (value == s->last) {
-    return;
-  }
-  s->other = s->changes == 0 ? value : s->other;
-  s->third = s->third || (value != s->first && value != s->other);
-  s->changes++;
-  if (is_counter(s)) {
-    s->falls = (uint8_t)(s->falls + is_fall(s, value));
-  } else {
-    s->rises = value > s->last && value >= 0 && s->rises < UINT16_MAX ? (uint16_t)(s->rises + 1) : 0;
-  }
-  if (s->counter == 0 && s->rises >= COUNTER_RISES) {
-    begin_anew(s, 1);
-  } else if (s->counter == 1 && s->falls >= COUNTER_FALLS) {
-    begin_anew(s, 3);
-  }
-}
-
 // Of a counter the rate, a second, since the sample before; NAN where it begins anew: nobody knows how far it had come.
 static double looked_at(const struct series *s, double value, double gap_s) {
-  if (!is_counter(s)) {
+  if (!kind_is_counter(s)) {
     return value;
   }
   return s->began == 0 || value < s->last ? NAN : (value - s->last) / gap_s;
@@ -173,7 +111,7 @@ static double hold(struct series *s, int view, double away) {
 // days, and neighbours are alike.
 static double seen_by(const struct series *s, enum series_cause view) {
   double steps = fmin(s->steps, REMEMBERED_STEPS);
-  steps *= is_sparse(s) ? 1 - (double)s->zeros : 1;
+  steps *= kind_is_sparse(s) ? 1 - (double)s->zeros : 1;
   return view == SERIES_VALUE ? steps : steps * ALIKE_A_DAY / DAY_STEPS;
 }
 
@@ -183,7 +121,7 @@ static double chance_of(const struct series *s, enum series_cause view, double y
     return 1 / (seen_by(s, SERIES_VALUE) + 1) / (1 + away);
   }
   struct novelty_band band = novelty_band(&s->views[view]);
-  double often = is_sparse(s) ? 1 - (double)s->zeros : 1; // it is not zero
+  double often = kind_is_sparse(s) ? 1 - (double)s->zeros : 1; // it is not zero
   double typical = view == SERIES_VALUE ? s->activity.mean / often : 0;
   typical = fmin(fmax(typical, band.low), band.high);
   double side = y > typical ? typical - band.low : band.high - typical;
@@ -276,7 +214,7 @@ double series_block_score(const struct series *s, int block) {
 // It has few values, or changes rarely: others show in their values when they are busy, and these are calm by chance.
 static bool is_coarse(const struct series *s) {
   bool few = novelty_range(&s->views[SERIES_VALUE]) <= few_grains * s->grain;
-  return s->changes > 0 && (!s->third || is_sparse(s) || few);
+  return s->changes > 0 && (!s->third || kind_is_sparse(s) || few);
 }
 
 static void add_activity(struct series *s, double x, double share, bool closed, struct series_finding *finding) {
@@ -324,7 +262,9 @@ static bool accept_time(struct series *s, int64_t time) {
 static void remember(struct series *s, double value, int64_t time) {
   s->last = value;
   s->time = time;
-  s->began = s->began == 0 ? (uint32_t)(time / second) : s->began;
+  if (s->began == 0 || time / second < s->began) { // it went back for good
+    s->began = (uint32_t)(time / second);
+  }
 }
 
 struct series_finding series_observe(struct series *s, double value, int64_t time, int32_t zone_s) {
@@ -335,7 +275,10 @@ struct series_finding series_observe(struct series *s, double value, int64_t tim
   }
   value = fmax(fmin(value, largest), -largest);
   double gap_s = s->began != 0 && time > s->time ? (double)(time - s->time) / (double)second : STEP_S;
-  learn_kind(s, value);
+  enum kind_turn turn = kind_learn(s, value);
+  if (turn != KIND_STAYS) {
+    begin_anew(s, turn == KIND_IS_COUNTER ? 1 : 3);
+  }
   double x = looked_at(s, value, gap_s);
   if (isnan(x)) {
     remember(s, value, time);

@@ -194,6 +194,9 @@ static void old_and_equal_times_are_left_out(void **state) {
     see(i - 20000 + k, daily(k)); // the clock was ahead, and was set right
   }
   assert_true(series.samples > samples);
+  i -= 20000;
+  usual(i + 40, 3 * DAY_STEPS);
+  assert_true(see(i + 40 + 3 * DAY_STEPS, 60).score >= bar); // and something is said again
 }
 
 // Whatever comes: scores are scores, the state stays finite, and most of it is no alert.
