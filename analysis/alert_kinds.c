@@ -35,6 +35,7 @@ static const struct {
     [ALERT_CONNECTIONS] = {"connections", false},
     [ALERT_DESTINATIONS] = {"destinations", false},
     [ALERT_LISTENING_PORTS] = {"listening ports", false},
+    [ALERT_VALUE] = {"value", false},
 };
 
 const char *alert_kind_name(enum alert_kind kind) {

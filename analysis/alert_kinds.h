@@ -34,6 +34,7 @@ enum alert_kind {
   ALERT_CONNECTIONS,
   ALERT_DESTINATIONS,
   ALERT_LISTENING_PORTS,
+  ALERT_VALUE,
   ALERT_KINDS // how many; no kind
 };
 

@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 // UNKEPT: messages that were shed, or rejected past the dead letters that are kept; only counted. LEVEL: how much is left of a
-// device's battery, as a report says whose model names the metric for it. TRAFFIC: of the publisher's own network.
+// device's battery, as a report says whose model names the metric for it. TRAFFIC: of the publisher's own network. VALUES: what a
+// report measured.
 enum observation_kind {
   OBSERVE_CONNECTIVITY,
   OBSERVE_REPORT,
@@ -26,7 +27,8 @@ enum observation_kind {
   OBSERVE_DEAD_LETTER,
   OBSERVE_UNKEPT,
   OBSERVE_LEVEL,
-  OBSERVE_TRAFFIC
+  OBSERVE_TRAFFIC,
+  OBSERVE_VALUES
 };
 
 // A device is shown what is about it (SUBJECT) and what it sent (PUBLISHER); most are both.
@@ -39,6 +41,13 @@ struct observed_traffic {
   int64_t span; // microseconds
   int64_t bytes_out, bytes_in, packets_out, packets_in;
   int32_t connections, destinations, listening; // open, distinct, ports
+};
+
+// Of a report: metrics of the store, and a value for each (NAN: missing).
+struct observed_values {
+  const int32_t *metrics;
+  const double *values;
+  uint32_t count;
 };
 
 // Times are Unix microseconds.
@@ -60,6 +69,7 @@ struct observation {
   union {
     char text[OBSERVATION_TEXT];     // FIRMWARE: version; EVENT: subject; DEAD_LETTER: detail; valid UTF-8
     struct observed_traffic traffic; // TRAFFIC
+    struct observed_values values;   // VALUES
   };
 };
 

@@ -172,6 +172,22 @@ bool fleet_add_release(struct fleet *fleet, int32_t model, const uint8_t *hash) 
   return hash == NULL || fleet_add_release(fleet, model, NULL);
 }
 
+const char *fleet_metric(const struct fleet *fleet, int32_t metric) {
+  struct metric_name *found = NULL;
+  HASH_FIND_INT(fleet->metrics, &metric, found);
+  return found != NULL && found->name != NULL ? found->name->text : NULL;
+}
+
+void fleet_name_metric(struct fleet *fleet, int32_t metric, const char *name) {
+  struct metric_name *found = NULL;
+  HASH_FIND_INT(fleet->metrics, &metric, found);
+  if (found == NULL && (found = calloc(1, sizeof *found)) != NULL) {
+    found->id = metric;
+    found->name = fleet_label(fleet, name);
+    HASH_ADD_INT(fleet->metrics, id, found);
+  }
+}
+
 void fleet_clear(struct fleet *fleet) {
   struct device *device;
   struct device *next;
@@ -181,6 +197,8 @@ void fleet_clear(struct fleet *fleet) {
   struct model *next_model;
   struct label *label;
   struct label *next_label;
+  struct metric_name *metric;
+  struct metric_name *next_metric;
   timers_free(&fleet->timers);
   fleet->series = 0;
   HASH_ITER(hh, fleet->devices, device, next) {
@@ -192,6 +210,10 @@ void fleet_clear(struct fleet *fleet) {
   HASH_ITER(hh, fleet->releases, release, next_release) {
     HASH_DEL(fleet->releases, release); // NOLINT(clang-analyzer-unix.Malloc): as above
     free(release);
+  }
+  HASH_ITER(hh, fleet->metrics, metric, next_metric) {
+    HASH_DEL(fleet->metrics, metric); // NOLINT(clang-analyzer-unix.Malloc): as above
+    free(metric);
   }
   HASH_ITER(hh, fleet->models, model, next_model) {
     HASH_DEL(fleet->models, model); // NOLINT(clang-analyzer-unix.Malloc): as above

@@ -58,11 +58,18 @@ struct release {
   UT_hash_handle hh;
 };
 
+struct metric_name {
+  int32_t id;
+  const struct label *name;
+  UT_hash_handle hh;
+};
+
 struct fleet {
   struct device *devices;
   struct model *models;
   struct label *labels;
   struct release *releases;
+  struct metric_name *metrics;
   struct timers timers;
   uint32_t series;     // of all devices together
   bool series_refused; // there were to be more than there may be
@@ -88,6 +95,9 @@ struct model *fleet_model(struct fleet *fleet, int32_t id);
 const struct label *fleet_label(struct fleet *fleet, const char *text);
 // What the device runs. Versions are other people's text: past FIRMWARE_LABELS labels a new one is not known.
 void fleet_run(struct fleet *fleet, struct device *device, const char *version);
+// What the store calls a metric. NULL: not known.
+const char *fleet_metric(const struct fleet *fleet, int32_t metric);
+void fleet_name_metric(struct fleet *fleet, int32_t metric, const char *name);
 bool fleet_add_release(struct fleet *fleet, int32_t model, const uint8_t *hash);
 void fleet_clear(struct fleet *fleet);
 

@@ -1,14 +1,18 @@
 #include "analysis/group.h"
 
 #include "storage/intake.h"
+#include "storage/marks.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { VALUES_FIRST = 8192 };
 
 void group_reset(struct group *group) {
   group->count = 0;
   group->rows = 0;
   group->noted_count = 0;
+  group->value_count = 0;
   group->full = false;
   group->failed = false;
   memset(group->seen, 0, sizeof group->seen);
@@ -17,6 +21,8 @@ void group_reset(struct group *group) {
 void group_free(struct group *group) {
   free(group->noted);
   free((void *)group->order);
+  free(group->metrics);
+  free(group->values);
   *group = (struct group){0};
 }
 
@@ -72,6 +78,36 @@ void group_expect(struct group *group, int64_t key, int32_t rows) {
   }
 }
 
+static bool make_value_room(struct group *group, size_t more) {
+  size_t room = group->value_room > 0 ? group->value_room : VALUES_FIRST;
+  while (room < group->value_count + more) {
+    room *= 2;
+  }
+  if (room == group->value_room) {
+    return true;
+  }
+  int32_t *metrics = realloc(group->metrics, room * sizeof *metrics);
+  group->metrics = metrics != NULL ? metrics : group->metrics;
+  double *values = metrics != NULL ? realloc(group->values, room * sizeof *values) : NULL;
+  group->values = values != NULL ? values : group->values;
+  group->value_room = values != NULL ? room : group->value_room;
+  return values != NULL;
+}
+
+// Where they lie is known when all are noted: see group_sort.
+static void note_values(struct group *group, struct noted *noted, const struct feed_row *row) {
+  size_t count = (size_t)row->value_count;
+  if (!make_value_room(group, count)) {
+    group->failed = true;
+    return;
+  }
+  noted->first = group->value_count;
+  noted->observation.values.count = (uint32_t)count;
+  memcpy(&group->metrics[noted->first], row->metrics, count * sizeof *row->metrics);
+  memcpy(&group->values[noted->first], row->values, count * sizeof *row->values);
+  group->value_count += count;
+}
+
 void group_note(struct group *group, const struct feed_row *row) {
   size_t batch = find_batch(group, row->batch);
   if (batch == group->count) {
@@ -87,8 +123,9 @@ void group_note(struct group *group, const struct feed_row *row) {
   if (noted == NULL) {
     return;
   }
-  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT, OBSERVE_EVENT, OBSERVE_FIRMWARE,
-                                                OBSERVE_DEAD_LETTER,  OBSERVE_UNKEPT, OBSERVE_LEVEL, OBSERVE_TRAFFIC};
+  static const enum observation_kind kinds[] = {OBSERVE_CONNECTIVITY, OBSERVE_REPORT,      OBSERVE_EVENT,
+                                                OBSERVE_FIRMWARE,     OBSERVE_DEAD_LETTER, OBSERVE_UNKEPT,
+                                                OBSERVE_LEVEL,        OBSERVE_TRAFFIC,     OBSERVE_VALUES};
   *noted = (struct noted){.batch = batch, .place = group->noted_count};
   struct observation *o = &noted->observation;
   o->kind = kinds[row->kind];
@@ -116,6 +153,10 @@ void group_note(struct group *group, const struct feed_row *row) {
                                            t->packets_in, t->connections, t->destinations, t->listening};
     return;
   }
+  if (row->kind == FEED_VALUES) {
+    note_values(group, noted, row);
+    return;
+  }
   // Subjects have at most 128 bytes, versions 64; details are ASCII: cutting never splits a character.
   size_t length = row->text_length < OBSERVATION_TEXT - 1 ? row->text_length : OBSERVATION_TEXT - 1;
   memcpy(o->text, row->text, length);
@@ -133,6 +174,44 @@ static int compare(const void *a, const void *b) {
   return x->place < y->place ? -1 : 1;
 }
 
+static int compare_keys(const void *a, const void *b) {
+  const struct observation *x = &(*(struct noted *const *)a)->observation;
+  const struct observation *y = &(*(struct noted *const *)b)->observation;
+  const int64_t left[] = {x->device, x->time, x->publisher, x->boot, x->sequence};
+  const int64_t right[] = {y->device, y->time, y->publisher, y->boot, y->sequence};
+  int order = 0;
+  for (size_t i = 0; order == 0 && i < sizeof left / sizeof left[0]; i++) {
+    order = (left[i] > right[i]) - (left[i] < right[i]);
+  }
+  return order;
+}
+
+// Traffic came with a report, and is as old and as present as that. One without (it was erased meanwhile) is shown to nobody.
+// Uses `order`.
+static void join_traffic(struct group *group) {
+  size_t reports = 0;
+  bool any = false;
+  for (size_t i = 0; i < group->noted_count; i++) {
+    any = any || group->noted[i].observation.kind == OBSERVE_TRAFFIC;
+    if (group->noted[i].observation.kind == OBSERVE_REPORT) {
+      group->order[reports++] = &group->noted[i];
+    }
+  }
+  if (!any) {
+    return;
+  }
+  qsort((void *)group->order, reports, sizeof(void *), compare_keys);
+  for (size_t i = 0; i < group->noted_count; i++) {
+    struct noted *traffic = &group->noted[i];
+    if (traffic->observation.kind == OBSERVE_TRAFFIC) {
+      struct noted **found =
+          (struct noted **)bsearch((void *)&traffic, (void *)group->order, reports, sizeof(void *), compare_keys);
+      traffic->observation.received = found != NULL ? (*found)->observation.received : 0;
+      traffic->observation.marks = found != NULL ? (*found)->observation.marks : MARK_HISTORICAL;
+    }
+  }
+}
+
 bool group_sort(struct group *group) {
   if (group->failed) {
     return false;
@@ -142,7 +221,13 @@ bool group_sort(struct group *group) {
     return false;
   }
   group->order = order;
+  join_traffic(group);
   for (size_t i = 0; i < group->noted_count; i++) {
+    struct observation *o = &group->noted[i].observation;
+    if (o->kind == OBSERVE_VALUES) {
+      o->values.metrics = &group->metrics[group->noted[i].first];
+      o->values.values = &group->values[group->noted[i].first];
+    }
     order[i] = &group->noted[i];
   }
   qsort((void *)order, group->noted_count, sizeof(void *), compare);

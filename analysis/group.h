@@ -11,6 +11,7 @@ struct noted {
   struct observation observation;
   size_t batch; // place in the group
   size_t place; // as the store gave it: the last word where all else is equal
+  size_t first; // VALUES: in the group's metrics and values
 };
 
 struct group {
@@ -21,6 +22,9 @@ struct group {
   struct noted *noted;
   struct noted **order;
   size_t noted_count, noted_room;
+  int32_t *metrics; // of all VALUES …
+  double *values;   // … and for each its value
+  size_t value_count, value_room;
   bool full;   // a batch was refused
   bool failed; // memory ran out
 };

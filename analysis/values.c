@@ -111,6 +111,15 @@ enum value_turn values_observe(struct context *context, struct held_value *held,
   return VALUE_UNUSUAL;
 }
 
+const char *values_name(const struct context *context, int32_t metric) {
+  const char *name = fleet_metric(context->fleet, metric);
+  return name != NULL ? name : "a metric";
+}
+
+struct value_list *values_of(struct device *device) {
+  return &device->values;
+}
+
 json_t *values_rank(struct context *context, const struct device *device, const struct held_value *held, const char *unit) {
   int peers = 0;
   int larger = 0;

@@ -34,6 +34,9 @@ struct held_value *values_get(struct context *context, struct device *device, in
 // number of alerts a day is false.
 enum value_turn values_observe(struct context *context, struct held_value *held, double value, int64_t time,
                                struct series_finding *finding);
+// What the store calls a metric; "a metric" where it is not known (yet).
+const char *values_name(const struct context *context, int32_t metric);
+struct value_list *values_of(struct device *device);
 // Rank of its newest value among those of the devices of the same model; as rank_among_peers.
 json_t *values_rank(struct context *context, const struct device *device, const struct held_value *held, const char *unit);
 // From a checkpoint; one of another version is left out, and learned anew.

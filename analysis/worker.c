@@ -71,6 +71,7 @@ static void run(struct worker *worker, enum phase phase, struct script *script) 
 static void begin(struct worker *worker) {
   forget(worker);
   snprintf(worker->registry.snapshot, sizeof worker->registry.snapshot, "0");
+  worker->registry.metrics = 0;
   run(worker, REGISTRY, feed_registry(&worker->registry));
 }
 

@@ -64,6 +64,11 @@ static void take_release(int32_t model, const uint8_t *hash, void *arg) {
   }
 }
 
+static void take_metric(int32_t id, const char *name, void *arg) {
+  struct worker *worker = arg;
+  fleet_name_metric(&worker->fleet, id, name);
+}
+
 static void take_clock(int32_t feed, int64_t number, int64_t received_to, int64_t seeing_since, void *arg) {
   struct worker *worker = arg;
   struct clock *clock = clocks_get(&worker->clocks, feed);
@@ -148,8 +153,12 @@ static void take_count(int64_t batch, int32_t rows, void *arg) {
 }
 
 void answers_bind(struct worker *worker) {
-  worker->registry = (struct feed_registry){
-      .model = take_model, .device = take_device, .release = take_release, .window = take_window, .arg = worker};
+  worker->registry = (struct feed_registry){.model = take_model,
+                                            .device = take_device,
+                                            .release = take_release,
+                                            .metric = take_metric,
+                                            .window = take_window,
+                                            .arg = worker};
   worker->start = (struct feed_start){.feed = take_clock,
                                       .state = take_state,
                                       .series = take_series,

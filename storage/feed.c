@@ -4,6 +4,7 @@
 #include "storage/fields.h"
 
 #include <endian.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,14 @@ static void take_releases(const PGresult *rows, void *arg) {
   }
 }
 
+static void take_metrics(const PGresult *rows, void *arg) {
+  struct feed_registry *registry = arg;
+  for (int i = 0; i < PQntuples(rows); i++) {
+    registry->metrics = field_int4(rows, i, 0);
+    registry->metric(registry->metrics, PQgetvalue(rows, i, 1), registry->arg);
+  }
+}
+
 static const char *given_text(const PGresult *rows, int row, int column) {
   return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
 }
@@ -85,6 +94,8 @@ struct script *feed_registry(struct feed_registry *registry) {
   struct decimal most = decimal(FEED_WINDOWS + 1);
   const char *parameters[] = {registry->snapshot};
   const char *windows[] = {most.text};
+  struct decimal highest = decimal(registry->metrics);
+  const char *metrics[] = {highest.text};
   script_add(script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL);
   script_add_binary(script,
                     "SELECT id, class, (extract(epoch FROM cadence) * 1000000)::bigint,"
@@ -95,6 +106,7 @@ struct script *feed_registry(struct feed_registry *registry) {
                     " created_at, next_visit FROM store.device WHERE changed >= $1::xid8 ORDER BY id",
                     1, parameters, take_devices, registry);
   script_add_binary(script, "SELECT model, image_hash FROM store.firmware_release", 0, NULL, take_releases, registry);
+  script_add_binary(script, "SELECT id, name FROM store.metric WHERE id > $1 ORDER BY id", 1, metrics, take_metrics, registry);
   script_add_binary(
       script,
       "SELECT id, device, model, region, site, firmware, left(reason, 512), begins, ends, withheld"
@@ -294,10 +306,71 @@ static void take_levels(const PGresult *rows, void *arg) {
   take_rows(rows, arg, FEED_LEVEL);
 }
 
+// When it was received, and its marks, the report says that it came with: to join the two here costs more than all else.
 static void take_traffic(const PGresult *rows, void *arg) {
   const struct feed_rows *out = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
     const struct feed_row row = {.kind = FEED_TRAFFIC,
+                                 .batch = field_int8(rows, i, 0),
+                                 .device = field_int4(rows, i, 1),
+                                 .publisher = field_int4(rows, i, 2),
+                                 .time = field_time(rows, i, 3),
+                                 .boot = field_int8(rows, i, 4),
+                                 .sequence = field_int8(rows, i, 5),
+                                 .text = "",
+                                 .traffic = {.span = field_int8(rows, i, 6),
+                                             .bytes_out = field_int8(rows, i, 7),
+                                             .bytes_in = field_int8(rows, i, 8),
+                                             .packets_out = field_int8(rows, i, 9),
+                                             .packets_in = field_int8(rows, i, 10),
+                                             .connections = field_int4(rows, i, 11),
+                                             .destinations = field_int4(rows, i, 12),
+                                             .listening = field_int4(rows, i, 13)}};
+    out->row(&row, out->arg);
+  }
+}
+
+static int32_t read_metrics(const PGresult *rows, int row, int column, int32_t out[FEED_VALUES_MOST]) {
+  struct field_array array = field_array(rows, row, column);
+  const char *bytes;
+  int32_t size;
+  int32_t count = 0;
+  while (count < FEED_VALUES_MOST && field_next(&array, &bytes, &size)) {
+    uint32_t word = 0;
+    if (bytes != NULL && size == sizeof word) {
+      memcpy(&word, bytes, sizeof word);
+    }
+    out[count++] = (int32_t)be32toh(word);
+  }
+  return count;
+}
+
+static int32_t read_values(const PGresult *rows, int row, int column, double out[FEED_VALUES_MOST]) {
+  struct field_array array = field_array(rows, row, column);
+  const char *bytes;
+  int32_t size;
+  int32_t count = 0;
+  while (count < FEED_VALUES_MOST && field_next(&array, &bytes, &size)) {
+    uint64_t word;
+    out[count] = NAN;
+    if (bytes != NULL && size == sizeof word) {
+      memcpy(&word, bytes, sizeof word);
+      word = be64toh(word);
+      memcpy(&out[count], &word, sizeof word);
+    }
+    count++;
+  }
+  return count;
+}
+
+static void take_values(const PGresult *rows, void *arg) {
+  const struct feed_rows *out = arg;
+  int32_t metrics[FEED_VALUES_MOST];
+  double values[FEED_VALUES_MOST];
+  for (int i = 0; i < PQntuples(rows); i++) {
+    int32_t named = read_metrics(rows, i, 8, metrics);
+    int32_t given = read_values(rows, i, 9, values);
+    const struct feed_row row = {.kind = FEED_VALUES,
                                  .batch = field_int8(rows, i, 0),
                                  .device = field_int4(rows, i, 1),
                                  .publisher = field_int4(rows, i, 2),
@@ -307,14 +380,9 @@ static void take_traffic(const PGresult *rows, void *arg) {
                                  .sequence = field_int8(rows, i, 6),
                                  .marks = field_int4(rows, i, 7),
                                  .text = "",
-                                 .traffic = {.span = field_int8(rows, i, 8),
-                                             .bytes_out = field_int8(rows, i, 9),
-                                             .bytes_in = field_int8(rows, i, 10),
-                                             .packets_out = field_int8(rows, i, 11),
-                                             .packets_in = field_int8(rows, i, 12),
-                                             .connections = field_int4(rows, i, 13),
-                                             .destinations = field_int4(rows, i, 14),
-                                             .listening = field_int4(rows, i, 15)}};
+                                 .metrics = metrics,
+                                 .values = values,
+                                 .value_count = named < given ? named : given};
     out->row(&row, out->arg);
   }
 }
@@ -380,13 +448,19 @@ struct script *feed_rows(struct list *keys, struct feed_rows *rows) {
   if (rows->levels) {
     add_levels(script, parameters, rows);
   }
-  script_add_binary(script,
-                    "SELECT t.batch, t.device, t.publisher, t.time, r.received, t.boot, t.sequence, r.marks::integer, t.span,"
-                    " t.bytes_out, t.bytes_in, t.packets_out, t.packets_in, t.connections, t.destinations,"
-                    " cardinality(t.listening_tcp) + cardinality(t.listening_udp) FROM store.traffic t JOIN store.report r"
-                    " USING (device, time, publisher, boot, sequence) WHERE t.batch = ANY ($1::bigint[])"
-                    " ORDER BY r.received, t.device, t.publisher, t.boot, t.sequence",
-                    1, parameters, take_traffic, rows);
+  script_add_binary(
+      script,
+      "SELECT batch, device, publisher, time, boot, sequence, span, bytes_out, bytes_in, packets_out, packets_in,"
+      " connections, destinations, cardinality(listening_tcp) + cardinality(listening_udp) FROM store.traffic" OF_BATCHES
+      " ORDER BY device, time, publisher, boot, sequence",
+      1, parameters, take_traffic, rows);
+  script_add_binary(
+      script,
+      "SELECT r.batch, r.device, r.publisher, r.time, r.received, r.boot, r.sequence, r.marks::integer, s.metrics[1:256],"
+      " r.values[1:256] FROM store.report r JOIN store.metric_set s ON s.device = r.device AND s.set = r.set"
+      " WHERE r.batch = ANY ($1::bigint[]) AND r.marks & 1 = 0"
+      " ORDER BY r.received, r.device, r.publisher, r.boot, r.sequence, r.time",
+      1, parameters, take_values, rows);
   script_add_binary(
       script,
       "SELECT batch, device, publisher, time, received, boot, sequence, marks::integer, 0, kind::integer, count, " NOTHING

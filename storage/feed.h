@@ -34,11 +34,13 @@ struct feed_registry {
   void (*model)(const struct feed_model *model, void *arg);       // all, each time, before the devices
   void (*device)(const struct feed_device *device, void *arg);    // that have changed
   void (*release)(int32_t model, const uint8_t *hash, void *arg); // 32 bytes
+  void (*metric)(int32_t id, const char *name, void *arg);        // that are new
   // Planned, on, or ended within two days and not judged: all, each time, the earliest first, and at most one more than
   // FEED_WINDOWS. After the last one: NULL.
   void (*window)(const struct feed_window *window, void *arg);
   void *arg;
   char snapshot[24]; // as in intake_devices: "0" for all
+  int32_t metrics;   // highest number that was told; 0 for all
   int64_t erasure;   // the newest that is in the answer
   bool batteries;    // some model names the metric that says how much a battery has left
 };
@@ -95,8 +97,10 @@ enum feed_kind {
   FEED_DEAD_LETTER,
   FEED_UNKEPT,
   FEED_LEVEL,
-  FEED_TRAFFIC
+  FEED_TRAFFIC,
+  FEED_VALUES
 };
+enum { FEED_VALUES_MOST = 256 }; // of a report; further ones are left out
 struct feed_traffic {
   int64_t span; // microseconds
   int64_t bytes_out, bytes_in, packets_out, packets_in;
@@ -114,7 +118,10 @@ struct feed_row {
   const char *text; // subject, version, reason, detail
   size_t text_length;
   const uint8_t *hash;         // 32 bytes or NULL
-  struct feed_traffic traffic; // FEED_TRAFFIC
+  struct feed_traffic traffic; // FEED_TRAFFIC; without `received` and `marks`, which are those of its report
+  const int32_t *metrics;      // FEED_VALUES: of the store …
+  const double *values;        // … and for each its value; NAN: missing
+  int32_t value_count;
 };
 typedef void (*feed_row_cb)(const struct feed_row *row, void *arg);
 struct feed_rows {

@@ -18,5 +18,6 @@ extern const struct detector detector_clock;
 extern const struct detector detector_battery;
 extern const struct detector detector_never_seen;
 extern const struct detector detector_traffic;
+extern const struct detector detector_value;
 
 #endif

@@ -7,9 +7,8 @@
 // allows (analysis/values.h).
 #include "analysis/detectors/all.h"
 
+#include "analysis/detectors/unusual.h"
 #include "analysis/values.h"
-
-#include <math.h>
 
 enum { QUANTITIES = 7 };
 
@@ -40,35 +39,6 @@ static const struct quantity quantities[QUANTITIES] = {
     {"ports", false, ALERT_LISTENING_PORTS, listening},
 };
 
-static const char *why(const struct series_finding *finding) {
-  switch (finding->cause) {
-  case SERIES_TIME_OF_DAY: return "unusual at this time of the day";
-  case SERIES_LOW: return "low for longer than ever";
-  case SERIES_CALM: return "more even than ever";
-  case SERIES_BUSY: return "busier than ever";
-  default: return "outside of all that was seen";
-  }
-}
-
-static void raise(struct context *context, struct device *device, const struct quantity *q, const struct held_value *held,
-                  const struct series_finding *finding, const struct observation *o) {
-  const struct series *series = &held->value.series;
-  double days = (seconds(o->time) - series->began) / 86400;
-  struct explanation explanation = {
-      .observed = json_pack("{s:f, s:s}", "value", finding->looked, "unit", q->unit),
-      .expected = json_pack("{s:f, s:f, s:s}", "low", finding->band.low, "high", finding->band.high, "unit", q->unit),
-      .baseline = json_pack("{s:s, s:f, s:i, s:s, s:f, s:f}", "of", "this device's own history", "days", days, "samples",
-                            (int)series->samples, "kind", series_kind_name(series_kind(series)), "chance", finding->chance,
-                            "score", finding->score),
-      .rank = values_rank(context, device, held, q->unit),
-      .report = o,
-      .clears_when = "three values in a row are within what was usual before, or it has been so for a day",
-  };
-  alert_raise(context, device, q->kind, SEVERITY_MAJOR, o->received, explanation,
-              "%s: %s is %.4g %s, %s; in %.1f days it was %.4g to %.4g.", device_credential(device), alert_kind_name(q->kind),
-              finding->looked, q->unit, why(finding), days, finding->band.low, finding->band.high);
-}
-
 static void look(struct context *context, struct device *device, int at, const struct observation *o) {
   const struct quantity *q = &quantities[at];
   struct series_finding finding;
@@ -78,7 +48,9 @@ static void look(struct context *context, struct device *device, int at, const s
     return;
   }
   switch (values_observe(context, held, value, o->time, &finding)) {
-  case VALUE_UNUSUAL: raise(context, device, q, held, &finding, o); return;
+  case VALUE_UNUSUAL:
+    unusual_raise(context, device, &(struct unusual){q->kind, alert_kind_name(q->kind), q->unit}, held, &finding, o);
+    return;
   case VALUE_USUAL_AGAIN: alert_clear(context, device, q->kind, o->received, "it is as before, or has been so for a day"); return;
   case VALUE_AS_BEFORE: return;
   }

@@ -3,16 +3,17 @@
 #include <string.h>
 
 const struct kind kinds[] = {
-    {"silent", KIND_STATE},         {"link lost", KIND_STATE},         {"asleep", KIND_SAID},
-    {"frozen", KIND_STATE},         {"flapping", KIND_STATE},          {"cohort silent", KIND_ALERT},
-    {"blind", KIND_ALERT},          {"reboot loop", KIND_ALERT},       {"partial loss", KIND_ALERT},
-    {"never seen", KIND_ALERT},     {"did not return", KIND_ALERT},    {"reconnect storm", KIND_ALERT},
-    {"clock", KIND_ALERT},          {"battery", KIND_ALERT},           {"message rate", KIND_ALERT},
-    {"message volume", KIND_ALERT}, {"identity mismatch", KIND_ALERT}, {"malformed burst", KIND_ALERT},
-    {"messages shed", KIND_ALERT},  {"login failures", KIND_ALERT},    {"firmware not released", KIND_ALERT},
-    {"records lost", KIND_ALERT},   {"rows missing", KIND_ALERT},      {"bytes out", KIND_ALERT},
-    {"bytes in", KIND_ALERT},       {"packets out", KIND_ALERT},       {"packets in", KIND_ALERT},
-    {"connections", KIND_ALERT},    {"destinations", KIND_ALERT},      {"listening ports", KIND_ALERT},
+    {"silent", KIND_STATE},          {"link lost", KIND_STATE},         {"asleep", KIND_SAID},
+    {"frozen", KIND_STATE},          {"flapping", KIND_STATE},          {"cohort silent", KIND_ALERT},
+    {"blind", KIND_ALERT},           {"reboot loop", KIND_ALERT},       {"partial loss", KIND_ALERT},
+    {"never seen", KIND_ALERT},      {"did not return", KIND_ALERT},    {"reconnect storm", KIND_ALERT},
+    {"clock", KIND_ALERT},           {"battery", KIND_ALERT},           {"message rate", KIND_ALERT},
+    {"message volume", KIND_ALERT},  {"identity mismatch", KIND_ALERT}, {"malformed burst", KIND_ALERT},
+    {"messages shed", KIND_ALERT},   {"login failures", KIND_ALERT},    {"firmware not released", KIND_ALERT},
+    {"records lost", KIND_ALERT},    {"rows missing", KIND_ALERT},      {"bytes out", KIND_ALERT},
+    {"bytes in", KIND_ALERT},        {"packets out", KIND_ALERT},       {"packets in", KIND_ALERT},
+    {"connections", KIND_ALERT},     {"destinations", KIND_ALERT},      {"value", KIND_ALERT},
+    {"listening ports", KIND_ALERT},
 };
 const size_t kinds_count = sizeof kinds / sizeof kinds[0];
 
