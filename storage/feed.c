@@ -265,31 +265,35 @@ struct script *feed_next(int16_t lane, int limit, struct feed_batches *batches) 
 
 // --- rows
 
+// The columns that the rows of nearly all kinds begin with.
+static struct feed_row row_head(const PGresult *rows, int row, enum feed_kind kind) {
+  return (struct feed_row){.kind = kind,
+                           .batch = field_int8(rows, row, 0),
+                           .device = field_int4(rows, row, 1),
+                           .publisher = field_int4(rows, row, 2),
+                           .time = field_time(rows, row, 3),
+                           .received = field_time(rows, row, 4),
+                           .boot = field_int8(rows, row, 5),
+                           .sequence = field_int8(rows, row, 6),
+                           .marks = field_int4(rows, row, 7),
+                           .text = ""};
+}
+
 // All kinds have one shape: batch, device, publisher, time, received, boot, sequence, marks, size, code, count, until, retained,
 // text, hash; FEED_LEVEL has the level besides.
 static void take_rows(const PGresult *rows, void *arg, enum feed_kind kind) {
   const struct feed_rows *out = arg;
   for (int i = 0; i < PQntuples(rows); i++) {
-    struct feed_row row = {
-        .kind = kind,
-        .batch = field_int8(rows, i, 0),
-        .device = field_int4(rows, i, 1),
-        .publisher = field_int4(rows, i, 2),
-        .time = field_time(rows, i, 3),
-        .received = field_time(rows, i, 4),
-        .boot = field_int8(rows, i, 5),
-        .sequence = field_int8(rows, i, 6),
-        .marks = field_int4(rows, i, 7),
-        .size = field_int4(rows, i, 8),
-        .code = field_int4(rows, i, 9),
-        .count = field_int4(rows, i, 10),
-        .until = field_time(rows, i, 11),
-        .retained = field_bool(rows, i, 12),
-        .text = PQgetvalue(rows, i, 13),
-        .text_length = (size_t)PQgetlength(rows, i, 13),
-        .level = kind == FEED_LEVEL ? field_float8(rows, i, 15) : 0,
-        .hash = PQgetlength(rows, i, 14) == 32 ? (const uint8_t *)PQgetvalue(rows, i, 14) : NULL,
-    };
+    struct feed_row row = row_head(rows, i, kind);
+    row.size = field_int4(rows, i, 8);
+    row.code = field_int4(rows, i, 9);
+    row.count = field_int4(rows, i, 10);
+    row.until = field_time(rows, i, 11);
+    row.retained = field_bool(rows, i, 12);
+    row.text = PQgetvalue(rows, i, 13);
+    row.text_length = (size_t)PQgetlength(rows, i, 13);
+    row.hash = PQgetlength(rows, i, 14) == 32 ? (const uint8_t *)PQgetvalue(rows, i, 14) : NULL;
+    row.level = kind == FEED_LEVEL ? field_float8(rows, i, 15) : 0;
     out->row(&row, out->arg);
   }
 }
@@ -370,19 +374,10 @@ static void take_values(const PGresult *rows, void *arg) {
   for (int i = 0; i < PQntuples(rows); i++) {
     int32_t named = read_metrics(rows, i, 8, metrics);
     int32_t given = read_values(rows, i, 9, values);
-    const struct feed_row row = {.kind = FEED_VALUES,
-                                 .batch = field_int8(rows, i, 0),
-                                 .device = field_int4(rows, i, 1),
-                                 .publisher = field_int4(rows, i, 2),
-                                 .time = field_time(rows, i, 3),
-                                 .received = field_time(rows, i, 4),
-                                 .boot = field_int8(rows, i, 5),
-                                 .sequence = field_int8(rows, i, 6),
-                                 .marks = field_int4(rows, i, 7),
-                                 .text = "",
-                                 .metrics = metrics,
-                                 .values = values,
-                                 .value_count = named < given ? named : given};
+    struct feed_row row = row_head(rows, i, FEED_VALUES);
+    row.metrics = metrics;
+    row.values = values;
+    row.value_count = named < given ? named : given;
     out->row(&row, out->arg);
   }
 }
