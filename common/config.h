@@ -88,8 +88,8 @@ struct config_analysis {
   char *worker;
   uint32_t poll_ms;      // default 200
   uint32_t checkpoint_s; // default 60
-  double alerts_a_day;  // false ones, of series
-  uint32_t series_most; // 700 bytes each
+  double alerts_a_day;   // false ones, of series
+  uint32_t series_most;  // 700 bytes each
   struct config_connectivity connectivity;
   struct config_rate rate;
   struct config_security security;
