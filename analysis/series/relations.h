@@ -6,8 +6,8 @@
 // that wanders slowly has shown only part of its range in n rows, and counts for less by the square of its correlation time
 // over n. What deviates is not learned.
 //
-// Rows are looked at from the 36th on. A row costs about p² / 2 multiplications, and p² more where it is learned; memory is p² ×
-// 12 bytes and 72 a metric. Nothing is allocated but in relations_new. No clock.
+// Rows are looked at from the 36th on. A row costs about p² / 2 multiplications, and p² more where it is learned; memory is
+// 6 p² bytes and 80 a metric. Nothing is allocated but in relations_new. No clock.
 #ifndef VEDETTE_ANALYSIS_SERIES_RELATIONS_H
 #define VEDETTE_ANALYSIS_SERIES_RELATIONS_H
 
